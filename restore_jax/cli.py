@@ -1,0 +1,388 @@
+"""restore-jax VERB: parse, call, report. No arithmetic here; verbs import what is heavy, so that --help is quick.
+
+Exit codes: 0 ok; 2 bad input or usage, one line that names the file and the reason; 1 a failure of ours; 130 Ctrl-C.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import time
+import warnings
+
+import restore_jax
+from restore_jax.errors import InputError
+
+OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class Report:
+    """What the command is waiting for, on standard error: a bar on a terminal, elsewhere a line for what takes long."""
+
+    def __init__(self, photos: int, quiet: bool):
+        self.photos, self.quiet, self.number, self.name = photos, quiet, 0, ""
+        self.terminal = not quiet and sys.stderr.isatty()
+        self.bar = None
+
+    def photo(self, name: str):
+        """The next photo begins."""
+        self.number, self.name = self.number + 1, name
+        self.status("reading")
+
+    def status(self, text: str, slow: bool = False):
+        """What comes now; `slow` things are told to a log file too."""
+        if self.terminal:
+            self._bar().set_description_str(f"{self._prefix()}{text}")
+        elif slow and not self.quiet:
+            print(f"{self._prefix()}{text}", file=sys.stderr, flush=True)
+
+    def progress(self, event: str, done: int, total: int):
+        """The progress callback of `restore`."""
+        if event != "tile":
+            self.status(f"{event} (once for this size)", slow=True)
+            return
+        if self.terminal:
+            bar = self._bar()
+            bar.reset(total=total)
+            bar.update(done)
+        if done < total:
+            self.status(f"tile {done + 1}/{total}", slow=total > 1)
+
+    def done(self, text: str):
+        """One line on standard output for what was written."""
+        self.clear()
+        if not self.quiet:
+            print(text, flush=True)
+
+    def clear(self):
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _prefix(self):
+        count = f"[{self.number}/{self.photos}] " if self.photos > 1 else ""
+        return f"{count}{self.name}: " if self.name else count
+
+    def _bar(self):
+        if self.bar is None:
+            from tqdm import tqdm
+
+            # tqdm writes to the stream of the moment, so that a redirected stderr is honoured.
+            self.bar = tqdm(file=sys.stderr, leave=False, bar_format="{desc} |{bar:20}| {elapsed}", total=1)
+        return self.bar
+
+
+# -------------------------------------------------------------------------------------------------------------- deblur
+def targets(photos: list[pathlib.Path], out: str | None, compare: bool, several: bool) -> list[tuple]:
+    """(photo, output, comparison or None) for each photo. Raises InputError where a file would be lost."""
+    folder = out is not None and (several or out.endswith(("/", os.sep)) or pathlib.Path(out).is_dir())
+    jobs, taken = [], {}
+    originals = {photo.resolve() for photo in photos}
+    for photo in photos:
+        if out is None or folder:
+            parent = pathlib.Path(out) if folder else photo.parent
+            output, stem = parent / f"{photo.stem}{OURS[0]}{photo.suffix}", photo.stem
+        else:
+            output = pathlib.Path(out)
+            stem = output.stem
+            if not output.suffix:
+                raise InputError(f"{out}: needs an ending such as {photo.suffix}, or / at the end for a folder")
+        comparison = output.with_name(f"{stem}{OURS[1]}{output.suffix}") if compare else None
+        for path in filter(None, (output, comparison)):
+            if path.resolve() in originals:
+                raise InputError(f"{path}: is an input and would be overwritten; choose another -o")
+            if path.resolve() in taken:
+                raise InputError(f"{path}: both {taken[path.resolve()]} and {photo} would be written there")
+            taken[path.resolve()] = photo
+        jobs.append((photo, output, comparison))
+    if folder:
+        try:
+            pathlib.Path(out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{out}: cannot make this folder: {error.strerror}") from None
+    return jobs
+
+
+def chosen(arguments: list[str]) -> list[pathlib.Path]:
+    """The photos the arguments stand for, without what deblur itself wrote into a folder."""
+    from restore_jax import io
+
+    named = {pathlib.Path(argument).resolve() for argument in arguments}
+    found = [pathlib.Path(path) for path in io.find_photos(arguments)]
+    photos = [path for path in found if path.resolve() in named or not path.stem.endswith(OURS)]
+    if not photos:
+        raise InputError(f"{arguments[0]}: holds no photos besides earlier results")
+    return list(dict.fromkeys(photos))
+
+
+def deblur(args) -> int:
+    """restore-jax deblur."""
+    if (args.left is None) != (args.right is None):
+        raise InputError("--left and --right: dual-pixel views come in pairs, give both")
+    photos = chosen(args.photo)
+    several = len(photos) > 1 or pathlib.Path(args.photo[0]).is_dir()
+    if several and args.left is not None:
+        raise InputError("--left and --right: belong to one photo, give just one")
+    jobs = targets(photos, args.out, args.compare, several)
+
+    from restore_jax import io
+
+    single = jobs[0][1:] if len(jobs) == 1 else ()
+    for path in filter(None, single):
+        io.check_writable(path)
+    report, failures = Report(len(jobs), args.quiet), []
+    try:
+        loaded = loaded_for(args, report)
+        for photo, output, comparison in jobs:
+            report.photo(photo.name)
+            try:
+                deblur_one(args, report, loaded, photo, output, comparison)
+            except InputError as error:
+                failures.append(str(error) if str(photo) in str(error) else f"{photo}: {error}")
+    finally:
+        report.clear()
+    for failure in failures:
+        print(f"restore-jax: {failure}", file=sys.stderr)
+    if failures and len(jobs) > 1:
+        report.done(f"{len(jobs) - len(failures)} of {len(jobs)} photos restored")
+    return 2 if failures else 0
+
+
+def loaded_for(args, report):
+    """The weights, of the kind that fits the views given."""
+    report.status(f"loading weights {args.weights}")
+    from restore_jax import restore, weights
+
+    restore.enable_compilation_cache()
+    loaded = weights.load(args.weights)
+    dual = restore.needs_views(loaded.model)
+    if args.left and not dual:
+        raise InputError(f"{args.weights}: weights for single photos, they cannot use --left and --right")
+    if dual and not args.left:
+        raise InputError(f"{args.weights}: weights for dual-pixel photos, they need --left and --right")
+    return loaded
+
+
+def deblur_one(args, report, loaded, photo, output, comparison):
+    """Restores one photo and writes it, and its comparison if that is a path."""
+    from restore_jax import io, restore
+
+    began = time.monotonic()
+    for path in filter(None, (output, comparison)):
+        io.check_writable(path)
+    picture = io.read_photo(photo)
+    views = {name: io.read_photo(getattr(args, name)).pixels for name in ("left", "right") if getattr(args, name)}
+    result = restore.restore(
+        loaded.model,
+        loaded.params,
+        picture.pixels,
+        views=views,
+        tile=args.tile,
+        dtype=args.dtype,
+        progress=report.progress,
+    )
+    report.status("writing")
+    io.write_photo(output, result, like=picture)
+    height, width = result.shape[:2]
+    report.done(f"{output}  {width}x{height}, {time.monotonic() - began:.1f} s")
+    if comparison is not None:
+        from restore_jax.panels import side_by_side
+
+        io.write_photo(comparison, side_by_side(picture.pixels, result), like=io.opaque(picture))
+        report.done(f"{comparison}")
+
+
+# ---------------------------------------------------------------------------------------------------------- other verbs
+def weights_list(args) -> int:
+    """restore-jax weights list."""
+    from restore_jax import weights
+
+    columns = ("name", "model", "size", "gain", "licence")
+    rows = [columns, *(tuple(str(card.get(column, "-")) for column in columns) for card in weights.list_shipped())]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def weights_card(args) -> int:
+    """restore-jax weights card."""
+    import json
+
+    from restore_jax import weights
+
+    print(json.dumps(weights.card(args.name), indent=2, ensure_ascii=False))
+    return 0
+
+
+def weights_verify(args) -> int:
+    """restore-jax weights verify."""
+    from restore_jax import weights
+
+    for name in [args.name] if args.name else [card["name"] for card in weights.list_shipped()]:
+        print(f"{name}: ok, sha256 {weights.verify(name)}")
+    return 0
+
+
+def weights_convert(args) -> int:
+    """restore-jax weights convert."""
+    from restore_jax import weights
+
+    weights.convert_files(args.model, args.file, args.out, **dict(args.option))
+    print(args.out)
+    return 0
+
+
+def demo(args) -> int:
+    """restore-jax demo."""
+    from restore_jax import demo
+
+    demo.run(args.out, weights=args.weights)
+    return 0
+
+
+def train(args) -> int:
+    """restore-jax train: the arguments go on to restore_jax.train."""
+    from restore_jax import train
+
+    return train.main(args.rest) or 0
+
+
+def bench(args) -> int:
+    """restore-jax bench: the arguments go on to restore_jax.bench."""
+    from restore_jax import bench
+
+    return bench.main(args.rest) or 0
+
+
+# -------------------------------------------------------------------------------------------------------------- parsing
+def tile_size(text: str):
+    """--tile: auto or a number."""
+    if text == "auto":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto or a number of pixels")
+    return int(text)
+
+
+def option(text: str):
+    """KEY=VALUE, the value a number or True/False where it reads as one."""
+    import ast
+
+    key, equals, value = text.partition("=")
+    if not (equals and key.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs."""
+    top = Parser(
+        prog="restore-jax",
+        description="Restores defocused photographs.",
+        epilog="example: restore-jax deblur photo.jpg    (restore-jax VERB --help says more)",
+    )
+    top.add_argument("--version", action="version", version=f"restore-jax {restore_jax.__version__}")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    def verb(parent, name, run, text, example):
+        sub = parent.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"example: {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = verb(verbs, "deblur", deblur, "make defocused photos sharper", DEBLUR_EXAMPLES)
+    sub.add_argument("photo", nargs="+", metavar="PHOTO", help="files, folders or glob patterns")
+    sub.add_argument("-o", "--out", help="output file; a folder for several photos (default: beside the photo)")
+    sub.add_argument("--weights", default="ifan", metavar="NAME|FILE", help="see weights list (default: ifan)")
+    sub.add_argument("--left", metavar="L", help="left dual-pixel view, for weights made for them")
+    sub.add_argument("--right", metavar="R", help="right dual-pixel view")
+    sub.add_argument("--compare", action="store_true", help="write NAME_compare.EXT too: photo and result in a row")
+    sub.add_argument("--tile", type=tile_size, default="auto", metavar="auto|N", help="side computed at once, pixels")
+    sub.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="what it is computed in")
+    sub.add_argument("--quiet", action="store_true", help="print errors only")
+
+    sub = verb(verbs, "weights", None, "list, show, check and convert weights", "restore-jax weights list")
+    kinds = sub.add_subparsers(metavar="VERB", required=True)
+    verb(kinds, "list", weights_list, "list the weights that ship", "restore-jax weights list")
+    sub = verb(kinds, "card", weights_card, "how weights were made, and their licence", "restore-jax weights card ifan")
+    sub.add_argument("name", metavar="NAME|FILE")
+    sub = verb(kinds, "verify", weights_verify, "check weights against their sha256", "restore-jax weights verify ifan")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="default: all that ship")
+    example = "restore-jax weights convert ifan IFAN.pytorch -o ifan.safetensors --option variant=released"
+    sub = verb(kinds, "convert", weights_convert, "convert a published checkpoint", example)
+    sub.add_argument("model", metavar="MODEL", help="the network, such as ifan")
+    sub.add_argument("file", nargs="+", metavar="FILE", help=".pytorch, .pth or .npz (the first two need torch)")
+    sub.add_argument("-o", "--out", required=True, metavar="OUT.safetensors")
+    sub.add_argument(
+        "--option", action="append", type=option, default=[], metavar="KEY=VALUE", help="of the network; repeatable"
+    )
+
+    text = "defocus a photograph of measured depth, restore it, and compare with the truth"
+    sub = verb(verbs, "demo", demo, text, "restore-jax demo -o demo")
+    sub.add_argument("-o", "--out", default="demo", metavar="DIR", help="folder for the pictures (default: demo)")
+    sub.add_argument("--weights", default="ifan", metavar="NAME|FILE", help="default: ifan")
+
+    example = "restore-jax train --config=configs/ifan.py:tiny --workdir=runs/tiny"
+    sub = verb(verbs, "train", train, "train a network; takes the arguments of python -m restore_jax.train", example)
+    sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="--config=FILE --workdir=DIR ...")
+    sub = verb(verbs, "bench", bench, "measure speed and memory on this machine", "restore-jax bench")
+    sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    return top
+
+
+DEBLUR_EXAMPLES = """restore-jax deblur photo.jpg                     writes photo_deblurred.jpg
+         restore-jax deblur holiday/ -o sharper/ --compare
+         restore-jax deblur photo.png --left photo_l.png --right photo_r.png --weights dual.safetensors"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    # What JAX says about a damaged or unwritable cache is no matter for who wants a photo: it compiles again.
+    warnings.filterwarnings("ignore", message=".*persistent compilation cache")
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        # REMAINDER does not take a first argument that begins with "--": these two verbs are passed on as they are.
+        if len(argv) > 1 and argv[0] in PASSED_ON and argv[1] not in ("-h", "--help"):
+            return PASSED_ON[argv[0]](argparse.Namespace(rest=argv[1:]))
+        args = parser().parse_args(argv)
+        return args.run(args)
+    except InputError as error:
+        print(f"restore-jax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("restore-jax: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as leaving:  # argparse: --help, --version or a usage error, said already
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except Exception as error:
+        if os.environ.get("RESTORE_JAX_DEBUG"):
+            raise
+        reason = (str(error).strip() or "no details").splitlines()[0]
+        hint = "RESTORE_JAX_DEBUG=1 shows where"
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in reason or "Out of memory" in reason:
+            hint = "out of memory: try --tile 512, or --dtype bfloat16 on a GPU"
+        print(f"restore-jax: failed: {type(error).__name__}: {reason} ({hint})", file=sys.stderr)
+        return 1
+
+
+PASSED_ON = {"train": train, "bench": bench}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

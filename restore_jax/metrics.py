@@ -1,0 +1,209 @@
+"""Metrics, one definition each, under a named convention: what is rounded, cropped and compared, and on which scale.
+
+Published numbers differ by more than methods do when their conventions differ (the range of Y alone is 1.3 dB), so no
+number is given without its convention's name. All functions take pictures as floats in [0,1], `(h, w, 3)` or
+`(b, h, w, 3)`, give one float32 per picture and can be used inside `jax.jit`.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from restore_jax.errors import InputError
+from restore_jax.models.lpips import LPIPS, MIN_SIDE
+
+
+@dataclasses.dataclass(frozen=True)
+class Convention:
+    """How two pictures are compared.
+
+    range: scale of the values, 1 or 255: the peak of PSNR and the data range of SSIM.
+    rounded: to 8 bits first. Every convention clips to [0,1].
+    crop: pixels left out at each border.
+    channel: "rgb", or "y": BT.601 luma on 16..235, whose peak is still `range`.
+    window: of SSIM; "uniform7": 7x7 mean, sample covariance (skimage's defaults); "gaussian11": 11x11, sigma 1.5,
+    population covariance (Wang et al. 2004).
+    """
+
+    range: float = 1.0
+    rounded: bool = False
+    crop: int = 0
+    channel: str = "rgb"
+    window: str = "uniform7"
+
+
+CONVENTIONS = {
+    # Dissertation 4.3 and the IFAN release: the clipped output, mean of the pictures' values.
+    "ifan": Convention(),
+    # Dissertation 5.4 and the RefVSR release: the same for a frame; a dataset's value is the mean of all its frames.
+    "refvsr": Convention(),
+    # BasicSR for video on Y (Vid4, UDM10). For image super-resolution it also crops by the scale:
+    # dataclasses.replace(CONVENTIONS["basicsr-y"], crop=4).
+    "basicsr-y": Convention(range=255.0, rounded=True, channel="y", window="gaussian11"),
+}
+
+_K1, _K2 = 0.01, 0.03  # SSIM's stabilisers, as fractions of the range
+
+
+def psnr(
+    result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], convention: str | Convention = "ifan"
+) -> Float[Array, "*b"]:
+    """Peak signal-to-noise ratio in dB; equal pictures give inf. ValueError as `ssim`."""
+    return _per_image(_psnr, result, truth, convention)
+
+
+def mae(
+    result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], convention: str | Convention = "ifan"
+) -> Float[Array, "*b"]:
+    """Mean absolute error, as a fraction of the range: in [0,1] under every convention. ValueError as `ssim`."""
+    return _per_image(_mae, result, truth, convention)
+
+
+def ssim(
+    result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], convention: str | Convention = "ifan"
+) -> Float[Array, "*b"]:
+    """Structural similarity: mean over all windows that lie inside the picture, then over channels.
+
+    ValueError for shapes that disagree or are not `(h, w, 3)` or `(b, h, w, 3)`, integers, an unknown convention and
+    pictures smaller than the convention's crop and window.
+    """
+    return _per_image(_ssim, result, truth, convention)
+
+
+def lpips(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], params: dict | None) -> Float[Array, "*b"]:
+    """LPIPS v0.1 with AlexNet (Zhang et al. 2018) of pictures in [0,1], clipped, neither rounded nor cropped.
+
+    `params` is what `weights.lpips.convert_lpips` gives. InputError, saying where they are from, when it is None;
+    ValueError as `ssim`, and for sides under 31 pixels.
+    """
+    if params is None:
+        from restore_jax.weights.lpips import MISSING
+
+        raise InputError(MISSING)
+    result, truth = _checked(result, truth, MIN_SIDE)
+    return _lpips(result, truth, params)
+
+
+def _checked(result, truth, least):
+    """Both pictures as float32, or ValueError."""
+    for name, image in (("result", result), ("truth", truth)):
+        if not jnp.issubdtype(image.dtype, jnp.floating):
+            raise ValueError(f"{name} is {image.dtype}: metrics take floats in [0,1]")
+    if result.shape != truth.shape:
+        raise ValueError(f"result {result.shape} and truth {truth.shape} differ in shape")
+    if len(truth.shape) not in (3, 4) or truth.shape[-1] != 3:
+        raise ValueError(f"pictures must be (h, w, 3) or (b, h, w, 3), not {truth.shape}")
+    if min(truth.shape[-3:-1]) < least:
+        raise ValueError(f"pictures of {truth.shape[-3:-1]} are too small: {least} pixels a side are needed")
+    return jnp.asarray(result, jnp.float32), jnp.asarray(truth, jnp.float32)
+
+
+def _per_image(metric, result, truth, convention):
+    if isinstance(convention, str):
+        if convention not in CONVENTIONS:
+            raise ValueError(f"no convention {convention!r}; there are {', '.join(CONVENTIONS)}")
+        convention = CONVENTIONS[convention]
+    window = len(_window(convention.window)) if metric is _ssim else 1
+    return metric(*_checked(result, truth, 2 * convention.crop + window), convention)
+
+
+def _prepared(image, convention):
+    """Clipped, on the convention's scale, rounded and cropped."""
+    image = jnp.clip(image, 0, 1) * convention.range
+    if convention.rounded:
+        image = jnp.round(image * (255 / convention.range)) * (convention.range / 255)
+    c = convention.crop
+    return image[..., c : image.shape[-3] - c, c : image.shape[-2] - c, :]
+
+
+def _channels(image, convention, offset=True):
+    """The channels compared, (..., h, w, c); without `offset` for differences of pictures."""
+    if convention.channel == "rgb":
+        return image
+    weights = np.array([65.481, 128.553, 24.966], np.float32) / 255
+    luma = sum(image[..., i : i + 1] * weights[i] for i in range(3))
+    return luma + 16 / 255 * convention.range if offset else luma
+
+
+def _mean(values):
+    """Mean over (h, w, c) of (..., h, w, c).
+
+    Summed row by row behind barriers (XLA would merge the sums): a float32 running sum over megapixels loses the
+    sixth digit, sums of rows keep it.
+    """
+    size = values.shape[-3] * values.shape[-2] * values.shape[-1]
+    for axis in (-2, -2, -1):
+        values = jax.lax.optimization_barrier(values.sum(axis))
+    return values / size
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _psnr(result, truth, convention):
+    # Luma is linear: of the difference it keeps the digits that a difference of lumas loses.
+    difference = _channels(_prepared(result, convention) - _prepared(truth, convention), convention, offset=False)
+    return 10 * jnp.log10(convention.range**2 / _mean(difference**2))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _mae(result, truth, convention):
+    difference = _channels(_prepared(result, convention) - _prepared(truth, convention), convention, offset=False)
+    return _mean(jnp.abs(difference)) / convention.range
+
+
+def _window(name):
+    """Weights of SSIM's window along one axis; the window is their outer product."""
+    if name == "uniform7":
+        return np.full(7, 1 / 7)
+    weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    return weights / weights.sum()
+
+
+def _moments(x, y, window):
+    """Window means of x and y, variances and covariance, over all windows that fit.
+
+    First along rows, then along columns, by the law of total covariance: each pass sums squares of centred values, so
+    that float32 does not cancel as in E[x^2] - E[x]^2, and 2n taps do for n x n.
+    """
+    zero = jnp.zeros_like(x)
+    moments = x, y, zero, zero, zero
+    for axis in (-2, -3):
+        taps = [
+            [jax.lax.slice_in_dim(m, i, m.shape[axis] - len(window) + 1 + i, axis=axis) for m in moments]
+            for i in range(len(window))
+        ]
+        weighted = list(zip(window, taps, strict=True))
+        mean_x, mean_y = (sum(float(w) * tap[i] for w, tap in weighted) for i in (0, 1))
+        centred = [(float(w), tap[0] - mean_x, tap[1] - mean_y, *tap[2:]) for w, tap in weighted]
+        moments = (
+            mean_x,
+            mean_y,
+            sum(w * (dx * dx + xx) for w, dx, dy, xx, yy, xy in centred),
+            sum(w * (dy * dy + yy) for w, dx, dy, xx, yy, xy in centred),
+            sum(w * (dx * dy + xy) for w, dx, dy, xx, yy, xy in centred),
+        )
+        moments = jax.lax.optimization_barrier(moments)  # or XLA recomputes the first pass for every tap of the second
+    return moments
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _ssim(result, truth, convention):
+    x, y = (_channels(_prepared(image, convention), convention) for image in (result, truth))
+    window = _window(convention.window)
+    mean_x, mean_y, xx, yy, xy = _moments(x, y, window)
+    if convention.window == "uniform7":  # the sample covariance
+        n = len(window) ** 2
+        xx, yy, xy = (m * (n / (n - 1)) for m in (xx, yy, xy))
+    c1, c2 = ((k * convention.range) ** 2 for k in (_K1, _K2))
+    likeness = (2 * mean_x * mean_y + c1) * (2 * xy + c2)
+    return _mean(likeness / ((mean_x**2 + mean_y**2 + c1) * (xx + yy + c2)))
+
+
+@jax.jit
+def _lpips(result, truth, params):
+    shape = (-1, *truth.shape[-3:])
+    pair = [jnp.clip(image, 0, 1).reshape(shape) * 2 - 1 for image in (result, truth)]
+    return LPIPS().apply(params, *pair).reshape(truth.shape[:-3])

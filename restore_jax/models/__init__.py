@@ -1,0 +1,23 @@
+"""The networks by name: `create(name, **options)` returns a Flax linen module; nothing is built before it is asked for."""
+
+import importlib
+
+_NETWORKS = {"ifan": ("ifan", "IFAN")}
+
+NAMES = tuple(_NETWORKS)
+
+
+def create(name: str, **options):
+    """The network `name` as a `flax.linen.Module`; options are its fields (see the class).
+
+    Raises ValueError for an unknown name or option.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(f"no network {name!r}; known: {', '.join(NAMES)}")
+    file, attribute = _NETWORKS[name]
+    network = getattr(importlib.import_module(f"{__name__}.{file}"), attribute)
+    known = [f for f in network.__dataclass_fields__ if f not in ("parent", "name")]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    return network(**options)

@@ -1,0 +1,248 @@
+"""IFAN: defocus deblurring with an iterative filter adaptive network (dissertation, chapter IV; networks.md, section 1).
+
+An encoder-decoder whose bottleneck features, at 1/8 of the image, are deblurred by per-pixel separable filters that a
+second encoder predicts. Trained together with the disparity of dual-pixel views and with reblurring (section 4.2.3).
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from restore_jax.models.layers import ResidualBlocks, TransposedConv, conv
+from restore_jax.ops.filtering import fac, iac, leaky_relu, predict_and_iac
+from restore_jax.ops.resize import every_nth
+
+REBLUR_STEPS = 17  # of the reblurring network, whatever N the deblurring filters have
+F_GAIN = 1.5
+
+
+class Encoder(nn.Module):
+    """Four levels of three convolutions, halving the image three times; returns the features of all four."""
+
+    width: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x):
+        levels = []
+        for level, features in enumerate((self.width, 2 * self.width, 4 * self.width, 4 * self.width), start=1):
+            for n in (1, 2, 3):
+                stride = 2 if n == 1 and level > 1 else 1
+                x = leaky_relu(conv(features, f"conv{level}_{n}", stride=stride, dtype=self.dtype)(x))
+            levels.append(x)
+        return levels
+
+
+class Predictor(nn.Module):
+    """conv LReLU, two pairs of residual blocks, conv without activation: estimates a map from features."""
+
+    features: int
+    out_features: int
+    out_size: int = 3
+    gain: float = 1.0
+    dtype: Any = jnp.float32
+
+    def setup(self):
+        self.conv_in = conv(self.features, None, gain=self.gain, dtype=self.dtype)
+        self.block_1 = ResidualBlocks(self.features, 2, self.gain, self.dtype)
+        self.block_2 = ResidualBlocks(self.features, 2, self.gain, self.dtype)
+        self.conv_out = conv(self.out_features, None, self.out_size, gain=self.gain, dtype=self.dtype)
+
+    def code(self, x):
+        """What the last convolution sees."""
+        return self.block_2(self.block_1(leaky_relu(self.conv_in(x))))
+
+    def __call__(self, x):
+        return self.conv_out(self.code(x))
+
+    def last_layer(self):
+        """Kernel (in, out) and bias of the last convolution, in the compute dtype; needs size 1."""
+        parameters = self.conv_out.variables["params"]
+        return parameters["kernel"][0, 0].astype(self.dtype), parameters["bias"].astype(self.dtype)
+
+
+class Reconstructor(nn.Module):
+    """Features at 1/8 and skips of the encoder to a residual image."""
+
+    width: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x, skips):
+        x = leaky_relu(conv(4 * self.width, "conv_in", dtype=self.dtype)(x))
+        x = ResidualBlocks(4 * self.width, 3, dtype=self.dtype, name="blocks")(x)
+        x = leaky_relu(conv(4 * self.width, "conv_mid", dtype=self.dtype)(x))
+        for level, skip in zip((3, 2, 1), reversed(skips), strict=True):
+            features = self.width * 2 ** (level - 1)
+            x = leaky_relu(TransposedConv(features, self.dtype, name=f"up{level}")(x)) + skip
+            x = ResidualBlocks(features, 1, dtype=self.dtype, name=f"up{level}_block_1")(x)
+            x = ResidualBlocks(features, 1, dtype=self.dtype, name=f"up{level}_block_2")(x)
+        # The published network has its activation after the last layer too.
+        return leaky_relu(conv(3, "conv_out", dtype=self.dtype)(x))
+
+
+class PlainDeblur(nn.Module):
+    """What stands in for IAC in Table 4.1's rows without filter predictor: convolutions of matched cost."""
+
+    features: int
+    count: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, features, code):
+        x = jnp.concatenate([features, code], -1)
+        x = leaky_relu(conv(self.features, "conv_in", dtype=self.dtype)(x))
+        for n in range(self.count):
+            x = ResidualBlocks(self.features, 1, dtype=self.dtype, name=f"block_{n + 1}")(x)
+        return x
+
+
+def split_filter_map(filters: Float[Array, "b h w m"], channels: int, steps: int, size: int):
+    """A filter map in the published channel order to tap-major filters (n, 2, k, b, h, w, c) and biases (n, b, h, w, c).
+
+    Channels of the map: for each step the vertical taps (channel by channel, tap fastest), then the horizontal; then
+    the biases of all steps.
+    """
+    taps = filters[..., : steps * 2 * size * channels]
+    taps = taps.reshape(*filters.shape[:3], steps, 2, channels, size)
+    biases = filters[..., steps * 2 * size * channels :].reshape(*filters.shape[:3], steps, channels)
+    return jnp.transpose(taps, (3, 4, 6, 0, 1, 2, 5)), jnp.transpose(biases, (3, 0, 1, 2, 4))
+
+
+def split_dense_map(filters: Float[Array, "b h w m"], channels: int, size: int) -> Float[Array, "k k b h w c"]:
+    """A FAC filter map (channel by channel, row, column) to tap-major dense filters."""
+    return jnp.transpose(filters.reshape(*filters.shape[:3], channels, size, size), (4, 5, 0, 1, 2, 3))
+
+
+class IFAN(nn.Module):
+    """Defocus deblurring network.
+
+    Attributes:
+      width: channels at full size; 32 as published. Features at 1/8 have 4 times as many.
+      num_filters: N, separable filter pairs (IAC).
+      filter_size: taps of a filter; 3, or 11 for `filtering="fac"`; None takes these.
+      input: "single", or "dual": the filter encoder sees the two dual-pixel views.
+      variant: "paper", or "released": horizontal passes use the vertical taps, as published checkpoints need.
+      filtering: "iac", "fac" (one dense filter), or "none" (plain residual blocks; Table 4.1 without FP).
+      disparity: with the disparity map estimator; without, it hands on features (Table 4.1 without DME).
+      reblur: with the reblurring network, which only training needs.
+      dtype: of the computation; parameters stay float32.
+
+    `apply(params, blurred, right=None, left=None, sharp=None)`: images (b, h, w, 3) float32 in [0, 1], sides multiples
+    of 8. Single: `right` asks for the disparity of that view besides. Dual: `right` and `left` are required. `sharp`
+    asks for its reblurring. Returns a dict:
+      image (b, h, w, 3): deblurred, float32, unclipped.
+      disparity (b, h/8, w/8, 1): right to left, in pixels of that grid, of the filter encoder's input.
+      disparity_right: the same with `right` as the input (single-image use, if `right` is given).
+      filters (b, h/8, w/8, N (2k+1) c): the filter map in the published channel order.
+      reblurred (b, h/8, w/8, 3): the sharp image downsampled and reblurred by filters made of `filters`.
+    Under jit what is not used is not computed: at inference the filter map never exists.
+    """
+
+    width: int = 32
+    num_filters: int = 17
+    filter_size: int | None = None
+    input: str = "single"
+    variant: str = "paper"
+    filtering: str = "iac"
+    disparity: bool = True
+    reblur: bool = False
+    dtype: Any = jnp.float32
+
+    def setup(self):
+        for field, known in (
+            ("input", ("single", "dual")),
+            ("variant", ("paper", "released")),
+            ("filtering", ("iac", "fac", "none")),
+        ):
+            if getattr(self, field) not in known:
+                raise ValueError(f"ifan: {field}={getattr(self, field)!r} is none of {', '.join(known)}")
+        if self.reblur and self.filtering == "none":
+            raise ValueError("ifan: reblur=True needs filters: filtering 'iac' or 'fac'")
+        c, k = 4 * self.width, self._taps
+        filter_channels = {"iac": self.num_filters * (2 * k + 1) * c, "fac": k * k * c, "none": c}
+        reblur_channels = {"iac": REBLUR_STEPS * (2 * k + 1) * 3, "fac": k * k * 3, "none": 0}
+        self.feature_encoder = Encoder(self.width, self.dtype)
+        self.filter_encoder = Encoder(self.width, self.dtype)
+        self.disparity_estimator = Predictor(c, 1 if self.disparity else c, dtype=self.dtype)
+        if self.disparity:
+            self.disparity_features = conv(c, None, dtype=self.dtype)
+        self.filter_features = Predictor(c, c, dtype=self.dtype)
+        self.filter_predictor = Predictor(c, filter_channels[self.filtering], 1, F_GAIN, self.dtype)
+        if self.filtering == "none":
+            self.plain = PlainDeblur(c, 6 if self.disparity else 5, self.dtype)
+        self.reconstructor = Reconstructor(self.width, self.dtype)
+        if self.reblur:
+            self.reblur_predictor = Predictor(c, reblur_channels[self.filtering], dtype=self.dtype)
+
+    @property
+    def _taps(self) -> int:
+        return self.filter_size or (11 if self.filtering == "fac" else 3)
+
+    def __call__(
+        self,
+        blurred: Float[Array, "b h w 3"],
+        right: Float[Array, "b h w 3"] | None = None,
+        left: Float[Array, "b h w 3"] | None = None,
+        sharp: Float[Array, "b h w 3"] | None = None,
+    ) -> dict[str, Float[Array, "..."]]:
+        if blurred.shape[1] % 8 or blurred.shape[2] % 8:
+            raise ValueError(f"ifan: {blurred.shape[1]}x{blurred.shape[2]} is not a multiple of 8")
+        dual = self.input == "dual"
+        if dual and (right is None or left is None):
+            raise ValueError("ifan: input='dual' needs both views, right and left")
+        outputs = {}
+
+        seen = jnp.concatenate([right, left], -1) if dual else blurred
+        encoded = self.filter_encoder(seen.astype(self.dtype))[-1]
+        disparity = self.disparity_estimator(encoded)
+        if self.disparity:
+            outputs["disparity"] = disparity
+            if right is not None and not dual:
+                encoded_right = self.filter_encoder(right.astype(self.dtype))[-1]
+                outputs["disparity_right"] = self.disparity_estimator(encoded_right)
+            disparity = leaky_relu(self.disparity_features(disparity))
+
+        code = leaky_relu(self.filter_features(jnp.concatenate([encoded, disparity], -1)))
+        code = self.filter_predictor.code(code)
+        filters = self.filter_predictor.conv_out(code)
+        if self.filtering != "none":
+            outputs["filters"] = filters
+
+        *skips, features = self.feature_encoder(blurred.astype(self.dtype))
+        deblurred = self._deblur(features, code, filters)
+        residual = self.reconstructor(deblurred, skips)
+        outputs["image"] = blurred + residual.astype(blurred.dtype)
+
+        if self.reblur:
+            reblur_filters = self.reblur_predictor(filters)
+            if sharp is not None:
+                outputs["reblurred"] = self._reblur(every_nth(sharp, 8), reblur_filters)
+        return outputs
+
+    def _deblur(self, features, code, filters):
+        if self.filtering == "none":
+            return self.plain(features, filters)
+        c, k = 4 * self.width, self._taps
+        if self.filtering == "fac":
+            return leaky_relu(fac(features, split_dense_map(filters, c, k)))
+
+        def planes(weights):  # (1, 1, d, channels of the map) to (n, 2k + 1, d, c): one 1x1 convolution a plane
+            taps, biases = split_filter_map(weights, c, self.num_filters, k)
+            steps, d = self.num_filters, weights.shape[2]
+            return jnp.concatenate([taps.reshape(steps, 2 * k, d, c), biases.reshape(steps, 1, d, c)], 1)
+
+        kernel, bias = self.filter_predictor.last_layer()
+        kernel, bias = planes(kernel[None, None]), planes(bias[None, None, None])[:, :, 0]
+        return predict_and_iac(features, code, kernel, bias, shared_taps=self.variant == "released")
+
+    def _reblur(self, sharp, filters):
+        filters = filters.astype(jnp.float32)
+        if self.filtering == "fac":
+            return fac(sharp, split_dense_map(filters, 3, self._taps))
+        taps, biases = split_filter_map(filters, 3, REBLUR_STEPS, self._taps)
+        if self.variant == "released":
+            taps = jnp.stack([taps[:, 0], taps[:, 0]], 1)
+        return iac(sharp, taps, biases, final_leak=None) + sharp

@@ -1,0 +1,24 @@
+"""Convolutions in the form that is fastest on XLA."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def transposed_convolution_4x4_s2(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "4 4 i o"]
+) -> Float[Array, "b h2 w2 o"]:
+    """Transposed convolution 4x4, stride 2, padding 1 (PyTorch's ConvTranspose2d(4, 2, 1)), doubling both sides.
+
+    In sub-pixel form: output (2m + a, 2n + b) sees 2x2 inputs, so one 2x2 convolution to 4·o channels holds the four
+    phases. XLA's own form dilates the input with zeros and multiplies by them.
+    """
+    b, h, w, _ = x.shape
+    # Row 2m: inputs m-1, m meet kernel rows 3, 1; row 2m+1: inputs m, m+1 meet kernel rows 2, 0.
+    rows = jnp.array([[3, 1], [2, 0]])
+    phases = kernel[rows[:, None, :, None], rows[None, :, None, :]]  # (a, b, p, q, i, o)
+    phases = phases.transpose(2, 3, 4, 0, 1, 5).reshape(2, 2, kernel.shape[2], -1)
+    y = jax.lax.conv_general_dilated(x, phases, (1, 1), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    y = y.reshape(b, h + 1, w + 1, 2, 2, -1)
+    even, odd = ([y[:, a : a + h, c : c + w, a, c] for c in (0, 1)] for a in (0, 1))
+    return jnp.stack([jnp.stack(even, 3), jnp.stack(odd, 3)], 2).reshape(b, 2 * h, 2 * w, -1)

@@ -1,0 +1,42 @@
+"""Pictures beside each other, for comparing them by eye."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def side_by_side(*images: np.ndarray, gap: int | None = None, fill: float = 1.0) -> np.ndarray:
+    """Images `(h, w)` or `(h, w, c)` of one shape and dtype in a row, `gap` pixels of value `fill` between them.
+
+    The gap is 1/200 of the width, at least 2 pixels, unless given.
+    """
+    height, width = images[0].shape[:2]
+    gap = max(2, width // 200) if gap is None else gap
+    total = len(images) * width + (len(images) - 1) * gap
+    row = np.full((height, total, *images[0].shape[2:]), fill, images[0].dtype)
+    for index, image in enumerate(images):
+        start = index * (width + gap)
+        row[:, start : start + width] = image
+    return row
+
+
+def labelled(rows: Sequence[Sequence[tuple[str, np.ndarray]]], gap: int = 8) -> np.ndarray:
+    """A sheet of labelled pictures: rows of (label, `(h, w, 3)` uint8), all of one shape. Returns uint8 `(H, W, 3)`.
+
+    Short rows are filled up with white.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = rows[0][0][1].shape[:2]
+    text = max(14, width // 28)
+    font, bar = ImageFont.load_default(text), 2 * text
+    columns = max(len(row) for row in rows)
+    size = (columns * (width + gap) + gap, len(rows) * (height + bar) + gap)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for j, row in enumerate(rows):
+        for i, (label, picture) in enumerate(row):
+            left, top = gap + i * (width + gap), j * (height + bar)
+            draw.text((left, top + bar // 2), label, fill="black", font=font, anchor="lm")
+            sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top + bar))
+    return np.asarray(sheet)

@@ -1,0 +1,300 @@
+"""Restore images of any size with a fully convolutional network: pad to a size bucket, tile, apply, cross-fade, crop.
+
+XLA compiles one program a shape, so shapes are kept few: sides are padded to multiples of 64, and an image above
+`TILE`² pixels is cut into tiles that overlap. Near an edge of a tile the network lacks context and its output differs
+from the whole image's; those pixels are dropped and the tiles cross-fade in the middle of their overlap.
+"""
+
+import functools
+import hashlib
+import math
+import os
+import pathlib
+import platform
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from restore_jax.errors import InputError
+
+MIN_SIDE = 16  # pixels; the network's coarsest scale has an eighth of them
+STEP = 64  # sides of compiled programs are multiples of this
+TILE = 1152  # side of the largest square that is computed in one pass unless the caller says otherwise
+OVERLAP = 128  # pixels shared by neighbouring tiles, at least; a multiple of GRID
+FADE = 64  # the middle part of the overlap in which the tiles cross-fade; the rest of it is context only
+GRID = 8  # tiles start at multiples of this: the network downsamples by 8 and is equivariant to no finer shift
+DTYPES = ("float32", "bfloat16")
+
+Progress = Callable[[str, int, int], None]
+_programs: dict[Any, Any] = {}  # compiled in this process: (model, dtype, shapes) -> executable
+
+
+# ---------------------------------------------------------------------------------------------------- sizes and tiles
+def bucket(size: int) -> int:
+    """The compiled side, in pixels, that a side of `size` pixels is padded to: the next multiple of 64."""
+    return max(STEP, -(-size // STEP) * STEP)
+
+
+def starts(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
+    """First pixels of the fewest tiles that cover `length` and share at least `overlap` pixels with their neighbours.
+
+    The starts are multiples of `GRID`, evenly spread. The last tile ends at `length` rounded up to `GRID`.
+    """
+    padded = -(-length // GRID) * GRID
+    if padded <= tile:
+        return [0]
+    count = -(-(padded - overlap) // (tile - overlap))
+    return [i * (padded - tile) // (count - 1) // GRID * GRID for i in range(count)]
+
+
+def axis_weights(tops: Sequence[int], tile: int, overlap: int = OVERLAP, fade: int = FADE) -> list[np.ndarray]:
+    """Weight of every pixel of every tile along one axis, float32 `(tile,)` each: at each pixel they sum to 1.
+
+    Between two neighbours the weight passes linearly from one to the other over the middle `fade` pixels of their
+    overlap, so that what lies nearer than `(overlap - fade) / 2` to a tile's inner edge is never used.
+    """
+    weights = [np.ones(tile, np.float32) for _ in tops]
+    for before, after, top, following in zip(weights, weights[1:], tops, tops[1:], strict=False):
+        shared = top + tile - following
+        first = (shared - min(fade, overlap)) // 2
+        ramp = np.clip((np.arange(shared, dtype=np.float32) - first + 0.5) / max(min(fade, overlap), 1), 0, 1)
+        before[tile - shared :] *= 1 - ramp
+        after[:shared] *= ramp
+    return weights
+
+
+class Plan(NamedTuple):
+    """How an image is computed: the tile's sides and where tiles start, in pixels."""
+
+    height: int
+    width: int
+    tops: list[int]
+    lefts: list[int]
+
+
+def plan(height: int, width: int, tile: str | int | None = "auto", overlap: int = OVERLAP) -> Plan:
+    """Tiles for an image of `height` x `width` pixels.
+
+    `tile`: None computes the image in one pass; a number is the side of the largest square computed in one pass (time
+    and memory are those of `tile`² pixels); "auto" is `TILE`. The fewest tiles that fit are made as small as possible.
+    """
+    if tile == "auto":
+        tile = TILE
+    elif tile is not None and not (isinstance(tile, (int, np.integer)) and tile >= 2 * overlap):
+        raise InputError(f'tile: {tile!r} is not "auto" or a number of pixels, at least {2 * overlap}')
+    if tile is None or bucket(height) * bucket(width) <= tile * tile:
+        return Plan(bucket(height), bucket(width), [0], [0])
+    tile = tile // STEP * STEP or tile // GRID * GRID
+
+    def axis(length):
+        count = len(starts(length, tile, overlap))
+        side = min(tile, bucket(math.ceil((length + (count - 1) * overlap) / count)))
+        return side, starts(length, side, overlap)
+
+    (tile_height, tops), (tile_width, lefts) = axis(height), axis(width)
+    return Plan(tile_height, tile_width, tops, lefts)
+
+
+# ------------------------------------------------------------------------------------------------------------ programs
+def enable_compilation_cache() -> pathlib.Path | None:
+    """Lets JAX keep compiled programs on disk, unless the user has set a folder or that folder cannot be written.
+
+    The folder is `$RESTORE_JAX_CACHE`, or `restore_jax` in `$XDG_CACHE_HOME` or `~/.cache`; an empty
+    `RESTORE_JAX_CACHE` means no cache. Returns the folder in use, or None.
+    """
+    configured = jax.config.jax_compilation_cache_dir
+    if configured is not None:
+        return pathlib.Path(configured)
+    chosen = os.environ.get("RESTORE_JAX_CACHE")
+    if chosen == "":
+        return None
+    try:
+        root = chosen or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "restore_jax"
+        folder = pathlib.Path(root) / f"xla-{_machine()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return None
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return folder
+
+
+def _machine() -> str:
+    """A name for this kind of CPU: programs compiled for one must not run on another that shares the home folder."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    except OSError:
+        flags = platform.processor()
+    return hashlib.sha256(f"{platform.system()} {platform.machine()} {flags}".encode()).hexdigest()[:12]
+
+
+@functools.lru_cache(maxsize=16)
+def _jitted(model, dtype: str):
+    """The function that is compiled: parameters are arguments, the result is in [0,1] and float32."""
+    if hasattr(model, "dtype"):
+        model = model.clone(dtype=jnp.dtype(dtype))
+
+    def apply(params, blurred, views):
+        image = model.apply(params, blurred, **views)["image"]
+        return jnp.clip(image.astype(jnp.float32), 0, 1)
+
+    return jax.jit(apply)
+
+
+def _program(model, params, dtype: str, shape: tuple[int, ...], views: tuple[str, ...], say: Callable[[str], None]):
+    """The compiled program for tiles of `shape` (1, h, w, 3); `say` is called if it has to be compiled."""
+    leaves, treedef = jax.tree.flatten(params)
+    key = (model, dtype, shape, views, treedef, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jax.devices()[0])
+    if key not in _programs:
+        say(f"compiling {shape[2]}x{shape[1]}")
+        tile = jax.ShapeDtypeStruct(shape, jnp.float32)
+        _programs[key] = _jitted(model, dtype).lower(params, tile, dict.fromkeys(views, tile)).compile()
+    return _programs[key]
+
+
+# --------------------------------------------------------------------------------------------------------- restoration
+def restore(
+    model,
+    params,
+    image: np.ndarray,
+    *,
+    views: dict[str, np.ndarray] | None = None,
+    tile: str | int | None = "auto",
+    dtype: str = "float32",
+    progress: Progress | None = None,
+    overlap: int = OVERLAP,
+    fade: int = FADE,
+) -> np.ndarray:
+    """Applies `model` to one image of any size; returns float32 `(h, w, 3)` in [0,1].
+
+    `image`: `(h, w, 3)` uint8, uint16 or float in [0,1]; `views`: further images of that shape by the name the model's
+    `__call__` gives them. `progress(event, done, total)` is called with "compiling WxH" and "tile". `overlap` and
+    `fade` in pixels. Raises InputError for an image below 16 pixels a side or views that do not fit.
+    """
+    views = views or {}
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(f"{width}x{height} pixels is too small: at least {MIN_SIDE} a side are needed")
+    for name, view in views.items():
+        if view.shape != image.shape:
+            raise InputError(f"{name}: {view.shape[1]}x{view.shape[0]} pixels, but the image is {width}x{height}")
+    if dtype not in DTYPES:
+        raise InputError(f"dtype: {dtype!r} is not one of {', '.join(DTYPES)}")
+    say = progress or (lambda event, done, total: None)
+
+    tiles = plan(height, width, tile, overlap)
+    rows = axis_weights(tiles.tops, tiles.height, overlap, fade)
+    columns = axis_weights(tiles.lefts, tiles.width, overlap, fade)
+    total, done = len(rows) * len(columns), 0
+    shape = (1, tiles.height, tiles.width, 3)
+    params = jax.device_put(params)
+    program = _program(model, params, dtype, shape, tuple(sorted(views)), lambda event: say(event, 0, total))
+
+    result = np.zeros((height, width, 3), np.float32)
+    for top, row in zip(tiles.tops, rows, strict=True):
+        for left, column in zip(tiles.lefts, columns, strict=True):
+            say("tile", done, total)
+            window = np.s_[top : top + tiles.height, left : left + tiles.width]
+            inputs = {name: _padded(view[window], shape) for name, view in views.items()}
+            restored = np.asarray(program(params, _padded(image[window], shape), inputs))[0]
+            if not np.isfinite(restored).all():
+                raise FloatingPointError(f"the network's output is not finite (dtype {dtype}): are the weights sound?")
+            target = result[window]
+            inside = np.s_[: target.shape[0], : target.shape[1]]
+            target += restored[inside] * (row[:, None] * column)[inside][..., None]
+            done += 1
+    say("tile", done, total)
+    return result
+
+
+def _padded(window: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A window as float32 `(1, h, w, 3)` of the compiled shape, mirrored beyond the image's bottom and right."""
+    height, width = window.shape[:2]
+    pads = ((0, shape[1] - height), (0, shape[2] - width), (0, 0))
+    return np.pad(_unit(window), pads, mode="reflect")[None]
+
+
+def _unit(array: np.ndarray) -> np.ndarray:
+    """Integers over their range, or floats, as float32 in [0,1]."""
+    if array.dtype.kind == "u":
+        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    return np.clip(array, 0, 1).astype(np.float32, copy=False)
+
+
+def _like(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """float32 in [0,1] as `dtype`: integers rounded to their full range."""
+    if dtype.kind == "u":
+        return np.rint(values * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    return values.astype(dtype, copy=False)
+
+
+def needs_views(model) -> bool:
+    """Whether the model takes a left and a right dual-pixel view beside the image."""
+    return getattr(model, "input", "single") == "dual"
+
+
+def deblur(
+    image,
+    *,
+    weights: Any = "ifan",
+    left=None,
+    right=None,
+    tile: str | int | None = "auto",
+    dtype: str = "float32",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Restores a defocused photograph; returns a NumPy array of the same shape and dtype.
+
+    `image`: `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)`, uint8, uint16 or float32/float64 in [0,1] (what lies
+    beyond is clipped); the fourth channel, alpha, is kept as it is. `weights`: a shipped name, the path of a converted
+    file, or what `load` returned. `left`, `right`: dual-pixel views of the image's shape, for weights made for them.
+    `tile`: as for `plan`. `dtype`: what the network computes in, "float32" or "bfloat16".
+    Raises InputError for anything else, for sides below 16 pixels and for values that are not finite.
+    """
+    array = _checked("image", image)
+    if isinstance(weights, (str, os.PathLike)):
+        from restore_jax import weights as registry
+
+        weights = registry.load(weights)
+    dual = needs_views(weights.model)
+    if dual != (left is not None) or dual != (right is not None):
+        takes = "need left and right, both dual-pixel views" if dual else "take one image, not left and right views"
+        raise InputError(f"weights {weights.name}: they {takes}")
+    views = {"left": _checked("left", left), "right": _checked("right", right)} if dual else {}
+    enable_compilation_cache()
+    colours = {name: _colour(view) for name, view in views.items()}
+    result = restore(
+        weights.model, weights.params, _colour(array), views=colours, tile=tile, dtype=dtype, progress=progress
+    )
+    if array.ndim == 2:
+        return _like(result.mean(axis=-1), array.dtype)
+    if array.shape[2] == 1:
+        return _like(result.mean(axis=-1, keepdims=True), array.dtype)
+    result = _like(result, array.dtype)
+    return np.concatenate([result, array[..., 3:]], axis=-1) if array.shape[2] == 4 else result
+
+
+def _checked(name: str, image) -> np.ndarray:
+    array = np.asarray(image)
+    if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+        raise InputError(f"{name}: dtype {array.dtype} is not uint8, uint16, float32 or float64")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise InputError(f"{name}: shape {array.shape} is not (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{name}: holds values that are not finite (NaN or infinity)")
+    if array.dtype.kind == "f" and array.size and (array.min() < -0.5 or array.max() > 1.5):
+        raise InputError(f"{name}: floats must lie in [0,1], these reach from {array.min():.3g} to {array.max():.3g}")
+    return array
+
+
+def _colour(array: np.ndarray) -> np.ndarray:
+    """The image's three colour channels, a view of its memory; grey becomes three equal channels."""
+    if array.ndim == 2:
+        array = array[..., None]
+    return np.broadcast_to(array, (*array.shape[:2], 3)) if array.shape[2] == 1 else array[..., :3]

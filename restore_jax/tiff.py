@@ -1,0 +1,229 @@
+"""TIFF: 8- and 16-bit and float pixels in and out, with everything else the file says about its photograph.
+
+Writing is done here because no library at hand writes 16-bit colour together with EXIF. Errors are ValueErrors with the
+reason; the caller names the file.
+"""
+
+import itertools
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from restore_jax import exif
+
+_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 8, 32_946, 32_773
+_STRIP_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first directory says. size: (width, height) as stored; kind: "uint" or "float"."""
+
+    size: tuple[int, int]
+    bits: int
+    kind: str
+    channels: int
+    photometric: int
+    compression: int
+    predictor: int
+    orientation: int
+    premultiplied: bool
+    icc: bytes | None
+    xmp: bytes | None
+
+
+def read_header(fp: BinaryIO) -> Header:
+    """The header of a TIFF with one photograph in it. ValueError for anything this package does not read."""
+    order, big, offset = exif.header(fp)
+    try:
+        entries, following = exif.read_ifd(fp, offset, order, big)
+    except ValueError as error:
+        raise ValueError("truncated: it ends before its directory") from error
+
+    def values(tag, *default):
+        entry = entries.get(tag)
+        return exif.integers(entry, order) if entry is not None and entry.count else default
+
+    if 0xC612 in entries:
+        raise ValueError("a camera raw file (DNG): develop it to a 16-bit TIFF first")
+    pages = 1 + sum(1 for entry in _pages(fp, following, order, big) if not entry & 5)  # not thumbnails, not masks
+    if pages > 1:
+        raise ValueError(f"holds {pages} pages: save each as a file of its own")
+    width, height, bits = values(0x100, 0)[0], values(0x101, 0)[0], values(0x102, 1)
+    kinds, photometric = values(0x153, 1), values(0x106, 1)[0]
+    if len(set(bits)) > 1 or len(set(kinds)) > 1:
+        raise ValueError("its channels differ in bit depth")
+    kind = {1: "uint", 3: "float", 4: "uint"}.get(kinds[0])
+    readable = bits[0] in ((16, 32, 64) if kind == "float" else (1, 2, 4, 8, 16))
+    if kind is None or not readable:
+        sample = {"uint": "", None: "signed ", "float": "float "}[kind]
+        raise ValueError(f"has {bits[0]}-bit {sample}samples: save it with 8 or 16 bits")
+    if photometric in (8, 9, 10) or (bits[0] > 8 and photometric not in (0, 1, 2)):
+        raise ValueError("is neither grey nor RGB: convert it to RGB")
+    channels = values(0x115, 1)[0]
+    if not 1 <= channels <= 5:
+        raise ValueError(f"has {channels} channels: save it as grey or RGB, with or without alpha")
+    _refuse_missing_data(fp, values(0x111) or values(0x144), values(0x117) or values(0x145))
+    return Header(
+        (width, height),
+        bits[0],
+        kind,
+        channels,
+        photometric,
+        values(0x103, 1)[0],
+        values(0x13D, 1)[0],
+        min(max(values(exif.ORIENTATION, 1)[0], 1), 8),
+        values(0x152, 0)[0] == 1,
+        entries[exif.ICC].value if exif.ICC in entries else None,
+        entries[exif.XMP].value if exif.XMP in entries else None,
+    )
+
+
+def decode(fp: BinaryIO, header: Header) -> np.ndarray:
+    """(h, w, c) uint16 or float32 pixels, as stored: not turned upright. For 16-bit and float files only."""
+    plain = header.compression in (_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
+    array = _with_tifffile(fp) if plain and header.predictor in (1, 2) else _with_opencv(fp)
+    width, height = header.size
+    if array.shape != (height, width, header.channels):
+        raise ValueError("its pixels cannot be decoded")
+    if header.kind == "float":
+        array = array.astype(np.float32, copy=False)
+    if header.photometric == 0:  # white is zero
+        array = (1 if header.kind == "float" else 65_535) - array
+    return array
+
+
+def encode(
+    array: np.ndarray, block: bytes | None, icc: bytes | None, xmp: bytes | None, dpi: tuple | None, compress: bool
+) -> bytes:
+    """A TIFF of (h, w, c) uint8, uint16 or float32 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
+
+    The EXIF block comes first, as it is, so that all offsets in it stay right; then pixels; then the directory, which
+    takes over the entries of the block's own. dpi: dots per inch, (x, y).
+    """
+    height, width, channels = array.shape
+    tree, out, order = _block_entries(block)
+    rows = max(1, _STRIP_BYTES // (width * channels * array.dtype.itemsize))
+    predict = compress and array.dtype.kind == "u"
+    offsets, sizes = [], []
+    for top in range(0, height, rows):
+        strip = _strip(array[top : top + rows], order, compress, predict)
+        offsets.append(len(out))
+        sizes.append(len(strip))
+        out += strip
+    if len(out) > 0xF0000000:
+        raise ValueError("too large for a TIFF: write a PNG")
+
+    def put(tag, letter, *numbers):
+        kind = {"H": 3, "L": 4, "LL": 5}[letter]
+        tree[tag] = exif.Entry(kind, len(numbers) // len(letter), struct.pack(f"{order}{len(numbers)}{letter[0]}", *numbers), 0)
+
+    put(0x100, "L", width)
+    put(0x101, "L", height)
+    put(0x102, "H", *[8 * array.dtype.itemsize] * channels)
+    put(0x103, "H", _DEFLATE if compress else _UNCOMPRESSED)
+    put(0x106, "H", 2 if channels > 2 else 1)
+    put(0x111, "L", *offsets)
+    put(exif.ORIENTATION, "H", 1)
+    put(0x115, "H", channels)
+    put(0x116, "L", rows)
+    put(0x117, "L", *sizes)
+    put(0x11C, "H", 1)
+    put(0x153, "H", *[3 if array.dtype.kind == "f" else 1] * channels)
+    if predict:
+        put(0x13D, "H", 2)
+    if channels in (2, 4):
+        put(0x152, "H", 2)  # alpha that the colours were not multiplied with
+    if dpi and exif.RESOLUTION_X not in tree:
+        put(exif.RESOLUTION_X, "LL", round(dpi[0] * 1000), 1000)
+        put(exif.RESOLUTION_Y, "LL", round(dpi[1] * 1000), 1000)
+        put(exif.RESOLUTION_UNIT, "H", 2)
+    if icc:
+        tree[exif.ICC] = exif.Entry(7, len(icc), icc, 0)
+    if xmp:
+        tree[exif.XMP] = exif.Entry(1, len(xmp), xmp, 0)
+    out += bytes(len(out) % 2)
+    struct.pack_into(order + "L", out, 4, len(out))
+    out += exif.directory(tree, order, len(out))
+    return bytes(out)
+
+
+def _block_entries(block: bytes | None) -> tuple[dict[int, exif.Entry], bytearray, str]:
+    """The block's IFD0 entries that describe the photograph, their values left in place; the file so far; byte order."""
+    import io
+
+    fresh = {}, bytearray(b"II*\0\0\0\0\0"), "<"
+    if not block:
+        return fresh
+    try:
+        order, big, offset = exif.header(io.BytesIO(block))
+        entries, _ = exif.read_ifd(io.BytesIO(block), offset, order, big)
+    except ValueError:
+        return fresh  # EXIF that nobody can read
+    if big:
+        return fresh
+    tree = {
+        tag: entry if len(entry.value) <= 4 else entry._replace(value=None)
+        for tag, entry in entries.items()
+        if tag not in exif.STRUCTURAL
+    }
+    return tree, bytearray(block) + bytes(len(block) % 2), order
+
+
+def _strip(rows: np.ndarray, order: str, compress: bool, predict: bool) -> bytes:
+    if predict:  # each sample as its difference from the one to the left, modulo 2^bits
+        rows = np.concatenate([rows[:, :1], rows[:, 1:] - rows[:, :-1]], axis=1)
+    raw = rows.astype(rows.dtype.newbyteorder(order), copy=False).tobytes()
+    return zlib.compress(raw) if compress else raw
+
+
+def _pages(fp: BinaryIO, offset: int, order: str, big: bool) -> Iterator[int]:
+    """The NewSubfileType of the directories from `offset` on."""
+    seen = set()
+    while offset and offset not in seen and len(seen) < 1000:
+        seen.add(offset)
+        try:
+            entries, offset = exif.read_ifd(fp, offset, order, big)
+        except ValueError:
+            return
+        yield exif.integers(entries[0xFE], order)[0] if 0xFE in entries else 0
+
+
+def _refuse_missing_data(fp: BinaryIO, offsets: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    # Checked before decoding: libraries fill the rest with zeros or report it on stderr.
+    end = fp.seek(0, os.SEEK_END)
+    if not offsets:
+        raise ValueError("truncated or damaged: it does not say where its pixels are")
+    if any(offset + size > end for offset, size in itertools.zip_longest(offsets, sizes, fillvalue=0)):
+        raise ValueError("truncated: it ends before its last pixel")
+
+
+def _with_tifffile(fp: BinaryIO) -> np.ndarray:
+    import tifffile
+
+    fp.seek(0)
+    with tifffile.TiffFile(fp) as file:
+        page = file.pages[0]
+        array = page.asarray(maxworkers=1)
+        axes = page.axes
+    if "S" not in axes:
+        return array[..., None]
+    return np.moveaxis(array, axes.index("S"), -1)
+
+
+def _with_opencv(fp: BinaryIO) -> np.ndarray:
+    import cv2
+
+    fp.seek(0)
+    flags = cv2.IMREAD_UNCHANGED
+    array = cv2.imdecode(np.frombuffer(fp.read(), np.uint8), flags)
+    if array is None:
+        raise ValueError("its compression is not supported: save it uncompressed")
+    if array.ndim == 2:
+        return array[..., None]
+    return array[..., {3: [2, 1, 0], 4: [2, 1, 0, 3]}[array.shape[-1]]]

@@ -1,0 +1,22 @@
+"""Weights: what ships, files on disk, conversion of published checkpoints.
+
+    clf = load("ifan")                      # .model .params .card .name
+    params = convert("ifan", arrays)        # {published name: array} -> {"params": ...}
+"""
+
+from restore_jax.weights.conversion import convert, convert_files
+from restore_jax.weights.files import read_published, read_safetensors, save
+from restore_jax.weights.registry import Restorer, card, list_shipped, load, verify
+
+__all__ = [
+    "Restorer",
+    "card",
+    "convert",
+    "convert_files",
+    "list_shipped",
+    "load",
+    "read_published",
+    "read_safetensors",
+    "save",
+    "verify",
+]

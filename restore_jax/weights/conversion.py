@@ -1,0 +1,97 @@
+"""Published checkpoints to our parameter trees: names and shapes are checked one by one."""
+
+import importlib
+import json
+
+import numpy as np
+
+from restore_jax.errors import InputError
+from restore_jax.weights.files import flatten, read_published, save, unflatten
+
+
+def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
+    """Parameters of network `name` from the arrays of a published checkpoint.
+
+    Args:
+      arrays: {published name: array in the published layout}.
+      options: those of `models.create(name, ...)`. Parameters the options leave out (IFAN's reblurring network unless
+        reblur=True) are dropped.
+    Returns {"params": ...}, float32. Raises InputError naming the first parameter that is unknown, missing or of
+    another shape.
+    """
+    table = _table(name)
+    expected = {path.removeprefix("params/"): shape for path, shape in flatten(parameter_shapes(name, options)).items()}
+    converted = {}
+    for published, array in arrays.items():
+        path = table.our_name(published)
+        if path is None:
+            raise InputError(f"{name}: the checkpoint has a parameter {published!r} that this network does not know")
+        if path not in expected:
+            if path.startswith(_OPTIONAL.get(name, ())):
+                continue
+            raise InputError(f"{name}: parameter {published!r} has no place in this network with options {options}")
+        value = np.asarray(table.to_our_layout(published, np.asarray(array)), np.float32)
+        if value.shape != expected[path].shape:
+            raise InputError(
+                f"{name}: parameter {published!r} has shape {tuple(np.shape(array))}, "
+                f"{value.shape} in our layout; the network has {expected[path].shape}"
+            )
+        converted[path] = value
+    for path in expected:
+        if path not in converted:
+            raise InputError(f"{name}: the checkpoint lacks the parameter for {path!r}")
+    return {"params": unflatten(converted)}
+
+
+_OPTIONAL = {"ifan": ("reblur_predictor/",)}
+
+
+def convert_files(name: str, paths, out, **options) -> None:
+    """Convert published checkpoint file(s) and write one safetensors file. Raises InputError naming the file."""
+    if name == "lpips":
+        from restore_jax.weights.lpips import convert_lpips as to_params
+    else:
+
+        def to_params(arrays):
+            return convert(name, arrays, **options)
+
+    arrays = {}
+    for path in paths:
+        arrays.update(read_published(path))
+    try:
+        params = to_params(arrays)
+    except InputError as error:
+        raise InputError(f"{paths[0]}: {error}") from error
+    save(out, params, name, options, {"source": [str(path) for path in paths], "licence": "that of the source"})
+
+
+def _table(name: str):
+    from restore_jax.models import NAMES
+
+    if name not in NAMES:
+        raise InputError(f"no converter for {name!r}; known: {', '.join(NAMES)}, lpips")
+    return importlib.import_module(f"restore_jax.weights.{name}")
+
+
+def parameter_shapes(name: str, options: dict) -> dict:
+    """Shapes of the network's parameters, without computing anything."""
+    import jax
+    import jax.numpy as jnp
+
+    from restore_jax.models import create
+
+    image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+    model = create(name, **options)
+    views = {"right": image, "left": image} if getattr(model, "input", "single") == "dual" else {}
+    return jax.eval_shape(lambda key, x, views: model.init(key, x, **views), jax.random.key(0), image, views)
+
+
+def options_from_json(text: str) -> dict:
+    """Network options as a person types them on a command line. Raises InputError."""
+    try:
+        options = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"options {text!r}: not JSON ({error})") from error
+    if not isinstance(options, dict):
+        raise InputError(f"options {text!r}: a JSON object is wanted, like '{{\"width\": 32}}'")
+    return options

@@ -1,0 +1,123 @@
+"""Weight files: our safetensors (parameters, network and card in one file) and published PyTorch checkpoints."""
+
+import json
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+from restore_jax.errors import InputError
+
+
+def save(path, params, model: str, options: dict, card: dict | None = None) -> None:
+    """Write parameters as safetensors, the network's name, options and card in its header. Atomic.
+
+    Args:
+      params: {"params": nested dict of arrays}; bfloat16 arrays are kept as such.
+      model, options: what `models.create(model, **options)` needs to rebuild the network.
+      card: anything JSON holds: data, steps, metrics, licence.
+    """
+    from safetensors.flax import save as to_bytes
+
+    flat = {name: np.asarray(value) for name, value in flatten(params).items()}
+    header = {"model": model, "options": json.dumps(options, sort_keys=True), "card": json.dumps(card or {}, sort_keys=True)}
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    import jax.numpy as jnp
+
+    data = to_bytes({name: jnp.asarray(value) for name, value in flat.items()}, metadata=header)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_safetensors(path) -> tuple[dict, dict]:
+    """Read a file `save` wrote: (params, header) with header keys model, options, card.
+
+    Raises InputError for a file that is missing, no safetensors, or without our header.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="flax") as file:
+            header = file.metadata() or {}
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})") from error
+    if "model" not in header:
+        raise InputError(f"{path}: a safetensors file, but not one of restore-jax (it names no network)")
+    try:
+        header = {"model": header["model"], "options": json.loads(header["options"]), "card": json.loads(header["card"])}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: its restore-jax header is damaged") from error
+    return unflatten(flat), header
+
+
+def read_published(path) -> dict[str, np.ndarray]:
+    """Read a published checkpoint as {name: array}: .npz, .safetensors, or PyTorch's .pth/.pt/.pytorch/.ckpt.
+
+    PyTorch files are read with `weights_only=True`: nothing in them is executed. Raises InputError.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        if suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return load_file(path)
+    except Exception as error:
+        raise InputError(f"{path}: not a readable {suffix[1:]} file ({type(error).__name__})") from error
+    if suffix in (".pth", ".pt", ".pytorch", ".ckpt"):
+        return _read_torch(path)
+    raise InputError(f"{path}: unknown kind of checkpoint; known are .pth, .pt, .pytorch, .ckpt, .npz, .safetensors")
+
+
+def _read_torch(path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError:
+        raise InputError(f"{path}: reading PyTorch files needs torch: pip install 'restore-jax[convert]'") from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path}: not a PyTorch file of plain tensors ({type(error).__name__})") from error
+    for wrapper in ("state_dict", "params_ema", "params", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise InputError(f"{path}: holds no table of named tensors")
+    return {name.removeprefix("module."): tensor.float().numpy() for name, tensor in content.items()}
+
+
+def flatten(tree: dict, prefix: str = "") -> dict:
+    """Nested dict to {"a/b/c": leaf}."""
+    flat = {}
+    for name, value in tree.items():
+        flat.update(flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return flat
+
+
+def unflatten(flat: dict) -> dict:
+    """{"a/b/c": leaf} to nested dict."""
+    tree = {}
+    for name, value in flat.items():
+        *path, leaf = name.split("/")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    return tree
