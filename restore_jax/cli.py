@@ -4,6 +4,7 @@ Exit codes: 0 ok; 2 bad input or usage, one line that names the file and the rea
 """
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import sys
@@ -23,66 +24,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-class Report:
-    """What the command is waiting for, on standard error: a bar on a terminal, elsewhere a line for what takes long."""
-
-    def __init__(self, photos: int, quiet: bool):
-        self.photos, self.quiet, self.number, self.name = photos, quiet, 0, ""
-        self.terminal = not quiet and sys.stderr.isatty()
-        self.bar = None
-
-    def photo(self, name: str):
-        """The next photo begins."""
-        self.number, self.name = self.number + 1, name
-        self.status("reading")
-
-    def status(self, text: str, slow: bool = False):
-        """What comes now; `slow` things are told to a log file too."""
-        if self.terminal:
-            self._bar().set_description_str(f"{self._prefix()}{text}")
-        elif slow and not self.quiet:
-            print(f"{self._prefix()}{text}", file=sys.stderr, flush=True)
-
-    def progress(self, event: str, done: int, total: int):
-        """The progress callback of `restore`."""
-        if event != "tile":
-            self.status(f"{event} (once for this size)", slow=True)
-            return
-        if self.terminal:
-            bar = self._bar()
-            bar.reset(total=total)
-            bar.update(done)
-        if done < total:
-            self.status(f"tile {done + 1}/{total}", slow=total > 1)
-
-    def done(self, text: str):
-        """One line on standard output for what was written."""
-        self.clear()
-        if not self.quiet:
-            print(text, flush=True)
-
-    def clear(self):
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-
-    def _prefix(self):
-        count = f"[{self.number}/{self.photos}] " if self.photos > 1 else ""
-        return f"{count}{self.name}: " if self.name else count
-
-    def _bar(self):
-        if self.bar is None:
-            from tqdm import tqdm
-
-            # tqdm writes to the stream of the moment, so that a redirected stderr is honoured.
-            self.bar = tqdm(file=sys.stderr, leave=False, bar_format="{desc} |{bar:20}| {elapsed}", total=1)
-        return self.bar
-
-
 # -------------------------------------------------------------------------------------------------------------- deblur
 def targets(photos: list[pathlib.Path], out: str | None, compare: bool, several: bool) -> list[tuple]:
     """(photo, output, comparison or None) for each photo. Raises InputError where a file would be lost."""
+    from restore_jax.io import FORMATS
+
     folder = out is not None and (several or out.endswith(("/", os.sep)) or pathlib.Path(out).is_dir())
+    if several and folder and not pathlib.Path(out).is_dir() and pathlib.Path(out).suffix.lower() in FORMATS:
+        raise InputError(f"{out}: one file, but several photos: give a folder")
     jobs, taken = [], {}
     originals = {photo.resolve() for photo in photos}
     for photo in photos:
@@ -102,42 +51,51 @@ def targets(photos: list[pathlib.Path], out: str | None, compare: bool, several:
                 raise InputError(f"{path}: both {taken[path.resolve()]} and {photo} would be written there")
             taken[path.resolve()] = photo
         jobs.append((photo, output, comparison))
-    if folder:
-        try:
-            pathlib.Path(out).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{out}: cannot make this folder: {error.strerror}") from None
     return jobs
 
 
-def chosen(arguments: list[str]) -> list[pathlib.Path]:
-    """The photos the arguments stand for, without what deblur itself wrote into a folder."""
+def chosen(arguments: list[str]) -> tuple[list[pathlib.Path], int]:
+    """The photos the arguments stand for, without what deblur itself wrote beside them, and how many those were."""
     from restore_jax import io
 
     named = {pathlib.Path(argument).resolve() for argument in arguments}
-    found = [pathlib.Path(path) for path in io.find_photos(arguments)]
-    photos = [path for path in found if path.resolve() in named or not path.stem.endswith(OURS)]
+    found = io.find_photos(arguments)
+
+    def ours(path):
+        original = path.with_name(path.stem.removesuffix(OURS[0]).removesuffix(OURS[1]) + path.suffix)
+        return path.stem.endswith(OURS) and (path.resolve() not in named or original in found)
+
+    photos = [path for path in found if not ours(path)]
     if not photos:
         raise InputError(f"{arguments[0]}: holds no photos besides earlier results")
-    return list(dict.fromkeys(photos))
+    return photos, len(found) - len(photos)
 
 
 def deblur(args) -> int:
     """restore-jax deblur."""
+    from restore_jax import io
+    from restore_jax.report import Report
+
     if (args.left is None) != (args.right is None):
         raise InputError("--left and --right: dual-pixel views come in pairs, give both")
-    photos = chosen(args.photo)
+    photos, skipped = chosen(args.photo)
     several = len(photos) > 1 or pathlib.Path(args.photo[0]).is_dir()
     if several and args.left is not None:
         raise InputError("--left and --right: belong to one photo, give just one")
-    jobs = targets(photos, args.out, args.compare, several)
+    jobs, failures = [], []
+    for job in targets(photos, args.out, args.compare, several):
+        try:
+            for path in filter(None, job[1:]):
+                io.check_writable(path)
+            jobs.append(job)
+        except InputError as error:
+            failures.append(str(error))
+    if not jobs:
+        raise InputError(failures[0])
 
-    from restore_jax import io
-
-    single = jobs[0][1:] if len(jobs) == 1 else ()
-    for path in filter(None, single):
-        io.check_writable(path)
-    report, failures = Report(len(jobs), args.quiet), []
+    report = Report(len(jobs), args.quiet)
+    if skipped:
+        report.done(f"skipping {skipped} earlier results (*{OURS[0]}, *{OURS[1]})")
     try:
         loaded = loaded_for(args, report)
         for photo, output, comparison in jobs:
@@ -145,13 +103,13 @@ def deblur(args) -> int:
             try:
                 deblur_one(args, report, loaded, photo, output, comparison)
             except InputError as error:
-                failures.append(str(error) if str(photo) in str(error) else f"{photo}: {error}")
+                failures.append(str(error))
     finally:
         report.clear()
     for failure in failures:
         print(f"restore-jax: {failure}", file=sys.stderr)
-    if failures and len(jobs) > 1:
-        report.done(f"{len(jobs) - len(failures)} of {len(jobs)} photos restored")
+    if failures and len(photos) > 1:
+        report.done(f"{len(photos) - len(failures)} of {len(photos)} photos restored")
     return 2 if failures else 0
 
 
@@ -160,6 +118,7 @@ def loaded_for(args, report):
     report.status(f"loading weights {args.weights}")
     from restore_jax import restore, weights
 
+    restore.plan(restore.MIN_SIDE, restore.MIN_SIDE, args.tile)  # refuses an unusable --tile
     restore.enable_compilation_cache()
     loaded = weights.load(args.weights)
     dual = restore.needs_views(loaded.model)
@@ -175,19 +134,13 @@ def deblur_one(args, report, loaded, photo, output, comparison):
     from restore_jax import io, restore
 
     began = time.monotonic()
-    for path in filter(None, (output, comparison)):
-        io.check_writable(path)
     picture = io.read_photo(photo)
     views = {name: io.read_photo(getattr(args, name)).pixels for name in ("left", "right") if getattr(args, name)}
-    result = restore.restore(
-        loaded.model,
-        loaded.params,
-        picture.pixels,
-        views=views,
-        tile=args.tile,
-        dtype=args.dtype,
-        progress=report.progress,
-    )
+    options = {"views": views, "tile": args.tile, "dtype": args.dtype, "progress": report.progress}
+    try:
+        result = restore.restore(loaded.model, loaded.params, picture.pixels, **options)
+    except InputError as error:
+        raise InputError(f"{photo}: {error}") from None
     report.status("writing")
     io.write_photo(output, result, like=picture)
     height, width = result.shape[:2]
@@ -195,7 +148,9 @@ def deblur_one(args, report, loaded, photo, output, comparison):
     if comparison is not None:
         from restore_jax.panels import side_by_side
 
-        io.write_photo(comparison, side_by_side(picture.pixels, result), like=io.opaque(picture))
+        alpha = None if picture.alpha is None else side_by_side(picture.alpha, picture.alpha)
+        pair = side_by_side(picture.pixels, result)
+        io.write_photo(comparison, pair, like=dataclasses.replace(picture, alpha=alpha))
         report.done(f"{comparison}")
 
 

@@ -130,15 +130,8 @@ def _channels(image, convention, offset=True):
 
 
 def _mean(values):
-    """Mean over (h, w, c) of (..., h, w, c).
-
-    Summed row by row behind barriers (XLA would merge the sums): a float32 running sum over megapixels loses the
-    sixth digit, sums of rows keep it.
-    """
-    size = values.shape[-3] * values.shape[-2] * values.shape[-1]
-    for axis in (-2, -2, -1):
-        values = jax.lax.optimization_barrier(values.sum(axis))
-    return values / size
+    """Mean over (h, w, c) of (..., h, w, c)."""
+    return values.mean((-3, -2, -1))
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -165,28 +158,30 @@ def _window(name):
 def _moments(x, y, window):
     """Window means of x and y, variances and covariance, over all windows that fit.
 
-    First along rows, then along columns, by the law of total covariance: each pass sums squares of centred values, so
+    First along rows, then along columns, by the law of total covariance: each pass sums products of centred values, so
     that float32 does not cancel as in E[x^2] - E[x]^2, and 2n taps do for n x n.
     """
-    zero = jnp.zeros_like(x)
-    moments = x, y, zero, zero, zero
+    within = ()
     for axis in (-2, -3):
-        taps = [
-            [jax.lax.slice_in_dim(m, i, m.shape[axis] - len(window) + 1 + i, axis=axis) for m in moments]
-            for i in range(len(window))
-        ]
-        weighted = list(zip(window, taps, strict=True))
-        mean_x, mean_y = (sum(float(w) * tap[i] for w, tap in weighted) for i in (0, 1))
-        centred = [(float(w), tap[0] - mean_x, tap[1] - mean_y, *tap[2:]) for w, tap in weighted]
-        moments = (
-            mean_x,
-            mean_y,
-            sum(w * (dx * dx + xx) for w, dx, dy, xx, yy, xy in centred),
-            sum(w * (dy * dy + yy) for w, dx, dy, xx, yy, xy in centred),
-            sum(w * (dx * dy + xy) for w, dx, dy, xx, yy, xy in centred),
-        )
-        moments = jax.lax.optimization_barrier(moments)  # or XLA recomputes the first pass for every tap of the second
-    return moments
+        mean_x, mean_y, *within = (_windowed(m, window, axis) for m in (x, y, *within))
+        pairs = list(zip(window, _shifted(x, window, axis), _shifted(y, window, axis), strict=True))
+        centred = [(float(w), a - mean_x, b - mean_y) for w, a, b in pairs]
+        between = [sum(w * d[i] * d[j] for w, *d in centred) for i, j in ((0, 0), (1, 1), (0, 1))]
+        spread = [b + w for b, w in zip(between, within, strict=True)] if within else between
+        # Without a barrier XLA recomputes the first pass for every tap of the second.
+        x, y, *within = jax.lax.optimization_barrier((mean_x, mean_y, *spread))
+    return x, y, *within
+
+
+def _shifted(values, window, axis):
+    """For each tap, the values it meets in all windows that fit along `axis`."""
+    count = values.shape[axis] - len(window) + 1
+    return [jax.lax.slice_in_dim(values, i, i + count, axis=axis) for i in range(len(window))]
+
+
+def _windowed(values, window, axis):
+    """Weighted mean of each window along `axis`."""
+    return sum(float(w) * tap for w, tap in zip(window, _shifted(values, window, axis), strict=True))
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def side_by_side(*images: np.ndarray, gap: int | None = None, fill: float = 1.0) -> np.ndarray:
-    """Images `(h, w)` or `(h, w, c)` of one shape and dtype in a row, `gap` pixels of value `fill` between them.
+def side_by_side(*images: np.ndarray, gap: int | None = None) -> np.ndarray:
+    """Images `(h, w)` or `(h, w, c)` of one shape and dtype in a row, `gap` white pixels between them.
 
-    The gap is 1/200 of the width, at least 2 pixels, unless given.
+    The gap is 1/200 of the width, at least 2 pixels, unless given. White is 1 in floats, the largest integer else.
     """
     height, width = images[0].shape[:2]
     gap = max(2, width // 200) if gap is None else gap
     total = len(images) * width + (len(images) - 1) * gap
-    row = np.full((height, total, *images[0].shape[2:]), fill, images[0].dtype)
+    dtype = images[0].dtype
+    white = np.iinfo(dtype).max if dtype.kind == "u" else 1
+    row = np.full((height, total, *images[0].shape[2:]), white, dtype)
     for index, image in enumerate(images):
         start = index * (width + gap)
         row[:, start : start + width] = image

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from restore_jax.errors import InputError
+from restore_jax.io import from_float, to_float
 
 MIN_SIDE = 16  # pixels; the network's coarsest scale has an eighth of them
 STEP = 64  # sides of compiled programs are multiples of this
@@ -173,14 +174,13 @@ def restore(
 ) -> np.ndarray:
     """Applies `model` to one image of any size; returns float32 `(h, w, 3)` in [0,1].
 
-    `image`: `(h, w, 3)` uint8, uint16 or float in [0,1]; `views`: further images of that shape by the name the model's
+    `image`: `(h, w, 3)` float32 in [0,1]; `views`: further images of that shape by the name the model's
     `__call__` gives them. `progress(event, done, total)` is called with "compiling WxH" and "tile". `overlap` and
     `fade` in pixels. Raises InputError for an image below 16 pixels a side or views that do not fit.
     """
     views = views or {}
     height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise InputError(f"{width}x{height} pixels is too small: at least {MIN_SIDE} a side are needed")
+    check_size(height, width)
     for name, view in views.items():
         if view.shape != image.shape:
             raise InputError(f"{name}: {view.shape[1]}x{view.shape[0]} pixels, but the image is {width}x{height}")
@@ -217,21 +217,13 @@ def _padded(window: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A window as float32 `(1, h, w, 3)` of the compiled shape, mirrored beyond the image's bottom and right."""
     height, width = window.shape[:2]
     pads = ((0, shape[1] - height), (0, shape[2] - width), (0, 0))
-    return np.pad(_unit(window), pads, mode="reflect")[None]
+    return np.pad(window, pads, mode="reflect")[None]
 
 
-def _unit(array: np.ndarray) -> np.ndarray:
-    """Integers over their range, or floats, as float32 in [0,1]."""
-    if array.dtype.kind == "u":
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    return np.clip(array, 0, 1).astype(np.float32, copy=False)
-
-
-def _like(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """float32 in [0,1] as `dtype`: integers rounded to their full range."""
-    if dtype.kind == "u":
-        return np.rint(values * np.float32(np.iinfo(dtype).max)).astype(dtype)
-    return values.astype(dtype, copy=False)
+def check_size(height: int, width: int) -> None:
+    """Raises InputError for an image that is too small."""
+    if min(height, width) < MIN_SIDE:
+        raise InputError(f"{width}x{height} pixels is too small: at least {MIN_SIDE} a side are needed")
 
 
 def needs_views(model) -> bool:
@@ -251,8 +243,8 @@ def deblur(
 ) -> np.ndarray:
     """Restores a defocused photograph; returns a NumPy array of the same shape and dtype.
 
-    `image`: `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)`, uint8, uint16 or float32/float64 in [0,1] (what lies
-    beyond is clipped); the fourth channel, alpha, is kept as it is. `weights`: a shipped name, the path of a converted
+    `image`: `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)`, uint8, uint16 or float32/float64 in [0,1]; the fourth
+    channel, alpha, is kept as it is. `weights`: a shipped name, the path of a converted
     file, or what `load` returned. `left`, `right`: dual-pixel views of the image's shape, for weights made for them.
     `tile`: as for `plan`. `dtype`: what the network computes in, "float32" or "bfloat16".
     Raises InputError for anything else, for sides below 16 pixels and for values that are not finite.
@@ -272,11 +264,9 @@ def deblur(
     result = restore(
         weights.model, weights.params, _colour(array), views=colours, tile=tile, dtype=dtype, progress=progress
     )
-    if array.ndim == 2:
-        return _like(result.mean(axis=-1), array.dtype)
-    if array.shape[2] == 1:
-        return _like(result.mean(axis=-1, keepdims=True), array.dtype)
-    result = _like(result, array.dtype)
+    if array.ndim == 2 or array.shape[2] == 1:
+        return from_float(result.mean(axis=-1), array.dtype).reshape(array.shape)
+    result = from_float(result, array.dtype)
     return np.concatenate([result, array[..., 3:]], axis=-1) if array.shape[2] == 4 else result
 
 
@@ -286,15 +276,12 @@ def _checked(name: str, image) -> np.ndarray:
         raise InputError(f"{name}: dtype {array.dtype} is not uint8, uint16, float32 or float64")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise InputError(f"{name}: shape {array.shape} is not (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{name}: holds values that are not finite (NaN or infinity)")
-    if array.dtype.kind == "f" and array.size and (array.min() < -0.5 or array.max() > 1.5):
-        raise InputError(f"{name}: floats must lie in [0,1], these reach from {array.min():.3g} to {array.max():.3g}")
+    check_size(*array.shape[:2])
     return array
 
 
 def _colour(array: np.ndarray) -> np.ndarray:
-    """The image's three colour channels, a view of its memory; grey becomes three equal channels."""
+    """The image's colours as float32 `(h, w, 3)`; grey becomes three equal channels."""
     if array.ndim == 2:
         array = array[..., None]
-    return np.broadcast_to(array, (*array.shape[:2], 3)) if array.shape[2] == 1 else array[..., :3]
+    return np.broadcast_to(to_float(array[..., :3]), (*array.shape[:2], 3))

@@ -194,12 +194,16 @@ def test_layout_and_dtype_come_back(inverse, shape, dtype):
         np.testing.assert_allclose(result, 1 - image, atol=3e-7)
 
 
-def test_jax_arrays_are_taken_and_results_are_clipped(inverse):
-    image = jnp.asarray(photo(32, 48) * 1.4 - 0.2)
-    result = rs.deblur(image, weights=inverse)
+def test_jax_arrays_are_taken_and_results_are_clipped():
+    class Overshoot(nn.Module):
+        def __call__(self, blurred):
+            return {"image": 3 * blurred - 1}
+
+    image = photo(32, 48)
+    result = rs.deblur(jnp.asarray(image), weights=types.SimpleNamespace(model=Overshoot(), params={}, name="fake"))
     assert isinstance(result, np.ndarray)
-    np.testing.assert_allclose(result, 1 - np.clip(np.asarray(image), 0, 1), atol=3e-7)
-    assert result.min() == 0
+    np.testing.assert_allclose(result, np.clip(3 * image - 1, 0, 1), atol=1e-6)
+    assert (result.min(), result.max()) == (0, 1)
 
 
 def test_dual_pixel_views_reach_the_model():
@@ -254,8 +258,8 @@ def nan_image():
 @pytest.mark.parametrize(
     ("image", "options", "message"),
     [
-        (nan_image(), {}, "image: holds values that are not finite"),
-        (photo(32, 32) * 255, {}, r"image: floats must lie in \[0,1\], these reach from 0 to 255"),
+        (nan_image(), {}, "image: .*(NaN|finite)"),
+        (photo(32, 32) * 255, {}, "image: .*from 0 to 255"),
         (photo(15, 32), {}, "32x15 pixels is too small"),
         (np.zeros((0, 0, 3), np.uint8), {}, "0x0 pixels is too small"),
         (np.zeros((32, 32, 2), np.uint8), {}, r"image: shape \(32, 32, 2\)"),

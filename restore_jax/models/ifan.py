@@ -246,3 +246,18 @@ class IFAN(nn.Module):
         if self.variant == "released":
             taps = jnp.stack([taps[:, 0], taps[:, 0]], 1)
         return iac(sharp, taps, biases, final_leak=None) + sharp
+
+
+def with_identity_filters(params: dict, model: IFAN) -> dict:
+    """Fresh parameters whose predicted filters start as "change nothing".
+
+    N random filters in a row wipe out the features, and training first has to find its way out of that. Not in the
+    dissertation; config `init="identity_filters"`.
+    """
+    c, k, n = 4 * model.width, model.filter_size or 3, model.num_filters
+    taps = jnp.zeros((n, 2, c, k)).at[..., k // 2].set(1.0)
+    bias = jnp.concatenate([taps.ravel(), jnp.zeros(n * c)])
+    last = params["params"]["filter_predictor"]["conv_out"]
+    last = {"kernel": 0.1 * last["kernel"], "bias": bias}
+    predictor = {**params["params"]["filter_predictor"], "conv_out": last}
+    return {"params": {**params["params"], "filter_predictor": predictor}}

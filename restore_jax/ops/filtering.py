@@ -19,7 +19,7 @@ LEAK = 0.1
 
 def leaky_relu(x: Float[Array, "..."], leak: float | None = LEAK) -> Float[Array, "..."]:
     """LeakyReLU with slope `leak` below zero; `leak=None` is the identity."""
-    return x if leak is None else jnp.maximum(x, leak * x)
+    return x if leak is None else jnp.where(x > 0, x, leak * x)
 
 
 def _filter_axis(x: Float[Array, "b h w c"], taps: Float[Array, "k b h w c"], axis: int) -> Float[Array, "b h w c"]:
@@ -66,7 +66,7 @@ def iac(
     def step(e, planes):
         pair, bias, slope = planes
         e = separable_adaptive_convolution(e, pair[0], pair[1]) + bias
-        return jnp.maximum(e, slope * e), None
+        return jnp.where(e > 0, e, slope * e), None
 
     slopes = _slopes(filters.shape[0], leak, final_leak, features.dtype)
     return jax.lax.scan(step, features, (filters, biases, slopes))[0]
@@ -97,7 +97,7 @@ def predict_and_iac(
         vertical = jnp.stack(planes[:size])
         horizontal = vertical if shared_taps else jnp.stack(planes[size : 2 * size])
         e = separable_adaptive_convolution(e, vertical, horizontal) + planes[-1]
-        return jnp.maximum(e, slope * e), None
+        return jnp.where(e > 0, e, slope * e), None
 
     return jax.lax.scan(step, features, (kernel, bias, _slopes(kernel.shape[0], leak, final_leak, features.dtype)))[0]
 

@@ -1,9 +1,9 @@
 """TIFF: 8- and 16-bit and float pixels in and out, with everything else the file says about its photograph.
 
-Writing is done here because no library at hand writes 16-bit colour together with EXIF. Errors are ValueErrors with the
-reason; the caller names the file.
+Writing is done here because no library at hand writes 16-bit colour together with EXIF.
 """
 
+import io
 import itertools
 import os
 import struct
@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from restore_jax import exif
+from restore_jax.codecs import exif as ifd
+from restore_jax.codecs import opencv
 
 _UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 8, 32_946, 32_773
 _STRIP_BYTES = 1 << 18
@@ -39,15 +40,15 @@ class Header:
 
 def read_header(fp: BinaryIO) -> Header:
     """The header of a TIFF with one photograph in it. ValueError for anything this package does not read."""
-    order, big, offset = exif.header(fp)
+    order, big, offset = ifd.header(fp)
     try:
-        entries, following = exif.read_ifd(fp, offset, order, big)
+        entries, following = ifd.read_ifd(fp, offset, order, big)
     except ValueError as error:
         raise ValueError("truncated: it ends before its directory") from error
 
     def values(tag, *default):
         entry = entries.get(tag)
-        return exif.integers(entry, order) if entry is not None and entry.count else default
+        return ifd.integers(entry, order) if entry is not None and entry.count else default
 
     if 0xC612 in entries:
         raise ValueError("a camera raw file (DNG): develop it to a 16-bit TIFF first")
@@ -66,7 +67,7 @@ def read_header(fp: BinaryIO) -> Header:
     if photometric in (8, 9, 10) or (bits[0] > 8 and photometric not in (0, 1, 2)):
         raise ValueError("is neither grey nor RGB: convert it to RGB")
     channels = values(0x115, 1)[0]
-    if not 1 <= channels <= 5:
+    if not 1 <= channels <= 4:
         raise ValueError(f"has {channels} channels: save it as grey or RGB, with or without alpha")
     _refuse_missing_data(fp, values(0x111) or values(0x144), values(0x117) or values(0x145))
     return Header(
@@ -77,17 +78,17 @@ def read_header(fp: BinaryIO) -> Header:
         photometric,
         values(0x103, 1)[0],
         values(0x13D, 1)[0],
-        min(max(values(exif.ORIENTATION, 1)[0], 1), 8),
+        min(max(values(ifd.ORIENTATION, 1)[0], 1), 8),
         values(0x152, 0)[0] == 1,
-        entries[exif.ICC].value if exif.ICC in entries else None,
-        entries[exif.XMP].value if exif.XMP in entries else None,
+        entries[ifd.ICC].value if ifd.ICC in entries else None,
+        entries[ifd.XMP].value if ifd.XMP in entries else None,
     )
 
 
 def decode(fp: BinaryIO, header: Header) -> np.ndarray:
     """(h, w, c) uint16 or float32 pixels, as stored: not turned upright. For 16-bit and float files only."""
     plain = header.compression in (_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
-    array = _with_tifffile(fp) if plain and header.predictor in (1, 2) else _with_opencv(fp)
+    array = _with_tifffile(fp) if plain and header.predictor in (1, 2) else _with_opencv(fp, header)
     width, height = header.size
     if array.shape != (height, width, header.channels):
         raise ValueError("its pixels cannot be decoded")
@@ -99,7 +100,7 @@ def decode(fp: BinaryIO, header: Header) -> np.ndarray:
 
 
 def encode(
-    array: np.ndarray, block: bytes | None, icc: bytes | None, xmp: bytes | None, dpi: tuple | None, compress: bool
+    array: np.ndarray, exif: bytes | None, icc: bytes | None, xmp: bytes | None, dpi: tuple | None, compress: bool
 ) -> bytes:
     """A TIFF of (h, w, c) uint8, uint16 or float32 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
 
@@ -107,7 +108,7 @@ def encode(
     takes over the entries of the block's own. dpi: dots per inch, (x, y).
     """
     height, width, channels = array.shape
-    tree, out, order = _block_entries(block)
+    tree, out, order = _block_entries(exif)
     rows = max(1, _STRIP_BYTES // (width * channels * array.dtype.itemsize))
     predict = compress and array.dtype.kind == "u"
     offsets, sizes = [], []
@@ -121,7 +122,9 @@ def encode(
 
     def put(tag, letter, *numbers):
         kind = {"H": 3, "L": 4, "LL": 5}[letter]
-        tree[tag] = exif.Entry(kind, len(numbers) // len(letter), struct.pack(f"{order}{len(numbers)}{letter[0]}", *numbers), 0)
+        tree[tag] = ifd.Entry(
+            kind, len(numbers) // len(letter), struct.pack(f"{order}{len(numbers)}{letter[0]}", *numbers), 0
+        )
 
     put(0x100, "L", width)
     put(0x101, "L", height)
@@ -129,9 +132,9 @@ def encode(
     put(0x103, "H", _DEFLATE if compress else _UNCOMPRESSED)
     put(0x106, "H", 2 if channels > 2 else 1)
     put(0x111, "L", *offsets)
-    put(exif.ORIENTATION, "H", 1)
+    put(ifd.ORIENTATION, "H", 1)
     put(0x115, "H", channels)
-    put(0x116, "L", rows)
+    put(0x116, "L", min(rows, height))
     put(0x117, "L", *sizes)
     put(0x11C, "H", 1)
     put(0x153, "H", *[3 if array.dtype.kind == "f" else 1] * channels)
@@ -139,30 +142,28 @@ def encode(
         put(0x13D, "H", 2)
     if channels in (2, 4):
         put(0x152, "H", 2)  # alpha that the colours were not multiplied with
-    if dpi and exif.RESOLUTION_X not in tree:
-        put(exif.RESOLUTION_X, "LL", round(dpi[0] * 1000), 1000)
-        put(exif.RESOLUTION_Y, "LL", round(dpi[1] * 1000), 1000)
-        put(exif.RESOLUTION_UNIT, "H", 2)
+    if dpi and ifd.RESOLUTION_X not in tree:
+        put(ifd.RESOLUTION_X, "LL", round(dpi[0] * 1000), 1000)
+        put(ifd.RESOLUTION_Y, "LL", round(dpi[1] * 1000), 1000)
+        put(ifd.RESOLUTION_UNIT, "H", 2)
     if icc:
-        tree[exif.ICC] = exif.Entry(7, len(icc), icc, 0)
+        tree[ifd.ICC] = ifd.Entry(7, len(icc), icc, 0)
     if xmp:
-        tree[exif.XMP] = exif.Entry(1, len(xmp), xmp, 0)
+        tree[ifd.XMP] = ifd.Entry(1, len(xmp), xmp, 0)
     out += bytes(len(out) % 2)
     struct.pack_into(order + "L", out, 4, len(out))
-    out += exif.directory(tree, order, len(out))
+    out += ifd.directory(tree, order, len(out))
     return bytes(out)
 
 
-def _block_entries(block: bytes | None) -> tuple[dict[int, exif.Entry], bytearray, str]:
-    """The block's IFD0 entries that describe the photograph, their values left in place; the file so far; byte order."""
-    import io
-
+def _block_entries(block: bytes | None) -> tuple[dict[int, ifd.Entry], bytearray, str]:
+    """The block's entries about the photograph, their values left in place; the file so far; its byte order."""
     fresh = {}, bytearray(b"II*\0\0\0\0\0"), "<"
     if not block:
         return fresh
     try:
-        order, big, offset = exif.header(io.BytesIO(block))
-        entries, _ = exif.read_ifd(io.BytesIO(block), offset, order, big)
+        order, big, offset = ifd.header(io.BytesIO(block))
+        entries, _ = ifd.read_ifd(io.BytesIO(block), offset, order, big)
     except ValueError:
         return fresh  # EXIF that nobody can read
     if big:
@@ -170,7 +171,7 @@ def _block_entries(block: bytes | None) -> tuple[dict[int, exif.Entry], bytearra
     tree = {
         tag: entry if len(entry.value) <= 4 else entry._replace(value=None)
         for tag, entry in entries.items()
-        if tag not in exif.STRUCTURAL
+        if tag not in ifd.STRUCTURAL
     }
     return tree, bytearray(block) + bytes(len(block) % 2), order
 
@@ -188,10 +189,10 @@ def _pages(fp: BinaryIO, offset: int, order: str, big: bool) -> Iterator[int]:
     while offset and offset not in seen and len(seen) < 1000:
         seen.add(offset)
         try:
-            entries, offset = exif.read_ifd(fp, offset, order, big)
+            entries, offset = ifd.read_ifd(fp, offset, order, big)
         except ValueError:
             return
-        yield exif.integers(entries[0xFE], order)[0] if 0xFE in entries else 0
+        yield ifd.integers(entries[0xFE], order)[0] if 0xFE in entries else 0
 
 
 def _refuse_missing_data(fp: BinaryIO, offsets: tuple[int, ...], sizes: tuple[int, ...]) -> None:
@@ -216,14 +217,10 @@ def _with_tifffile(fp: BinaryIO) -> np.ndarray:
     return np.moveaxis(array, axes.index("S"), -1)
 
 
-def _with_opencv(fp: BinaryIO) -> np.ndarray:
-    import cv2
-
+def _with_opencv(fp: BinaryIO, header: Header) -> np.ndarray:
     fp.seek(0)
-    flags = cv2.IMREAD_UNCHANGED
-    array = cv2.imdecode(np.frombuffer(fp.read(), np.uint8), flags)
+    # OpenCV turns TIFFs upright whatever its flags say: it is shown one that is upright as it is.
+    array = opencv.decode(ifd.upright(fp.read(), *header.size))
     if array is None:
-        raise ValueError("its compression is not supported: save it uncompressed")
-    if array.ndim == 2:
-        return array[..., None]
-    return array[..., {3: [2, 1, 0], 4: [2, 1, 0, 3]}[array.shape[-1]]]
+        raise ValueError("its pixels cannot be decoded: save it uncompressed")
+    return array

@@ -17,11 +17,11 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _MAX_VALUE = 1 << 26  # bytes; a longer value is no description of a photograph
 
 # Tags of IFD0 that say how the pixels of one particular file are stored: never carried into another file.
-STRUCTURAL = frozenset(
-    [*range(0xFE, 0x10B), 0x111, ORIENTATION, 0x115, 0x116, 0x117, 0x118, 0x119, 0x11C, 0x120, 0x121, 0x122, 0x123]
-    + [0x124, 0x125, 0x12D, *range(0x13C, 0x146), *range(0x14A, 0x15C), *range(0x200, 0x20A), 0x211, 0x212, 0x213]
-    + [0x214, XMP, ICC, 0x935C, 0xC4A5]  # the last two: Photoshop's layers and print matching, of the old pixels
-)
+STRUCTURAL = {
+    *(*range(0xFE, 0x10B), 0x111, ORIENTATION, *range(0x115, 0x11A), 0x11C, *range(0x120, 0x126), 0x12D),
+    *(*range(0x13C, 0x146), *range(0x14A, 0x15C), *range(0x200, 0x20A), *range(0x211, 0x215), XMP, ICC),
+    *(0x935C, 0xC4A5),  # Photoshop's layers and print matching: both of the old pixels
+}
 
 
 class Entry(NamedTuple):

@@ -1,7 +1,7 @@
 """PNG as bytes: a strict reading of its chunks, 16-bit decoding, and encoding of 8 and 16 bits with their metadata.
 
-Why not a library: Pillow reads and writes 16-bit colour as 8 bits, OpenCV writes no metadata and no grey with alpha, and
-OpenCV decodes truncated files. Errors are ValueErrors with the reason; the caller names the file.
+Why not a library: Pillow reads and writes 16-bit colour as 8 bits; OpenCV writes no metadata and no grey with alpha,
+and complains of truncated files on stderr.
 """
 
 import struct
@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from restore_jax.codecs import opencv
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -50,8 +52,8 @@ def read_chunks(data: bytes) -> list[tuple[bytes, memoryview]]:
 
 
 def metadata(chunks: Sequence[tuple[bytes, memoryview]]) -> dict:
-    """{"icc", "exif", "xmp": bytes or None, "chunks": the other chunks to carry into a PNG written from this one}."""
-    found = {"icc": None, "exif": None, "xmp": None, "chunks": []}
+    """{"icc", "exif", "xmp": bytes or None, "dpi": (x, y) or None, "chunks": others to carry into another PNG}."""
+    found = {"icc": None, "exif": None, "xmp": None, "dpi": None, "chunks": []}
     for name, view in chunks:
         body = bytes(view) if name != b"IDAT" else b""
         if name == b"eXIf":
@@ -64,6 +66,8 @@ def metadata(chunks: Sequence[tuple[bytes, memoryview]]) -> dict:
             found["xmp"] = _inflate(text) if compressed else text
         elif name in _CARRIED:
             found["chunks"].append((name, body))
+            if name == b"pHYs" and body[8:] == b"\1":  # dots per metre, not only the shape of a pixel
+                found["dpi"] = tuple(0.0254 * value for value in struct.unpack(">II", body[:8]))
     return found
 
 
@@ -86,24 +90,21 @@ def metadata_chunks(
 
 def decode16(chunks: Sequence[tuple[bytes, memoryview]], data: bytes) -> np.ndarray:
     """(h, w, c) uint16 pixels of a 16-bit PNG, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha."""
-    import cv2
-
     width, height, _, channels, interlaced = read_header(data[:33])
     needed = _pixel_bytes(width, height, channels, interlaced)
     if not _inflates_to(chunks, needed):  # libpng would say so on stderr
         raise ValueError("truncated: its pixels end early")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    image = opencv.decode(data)
     if image is None or image.dtype != np.uint16 or image.shape[:2] != (height, width):
         raise ValueError("its pixels cannot be decoded")
-    if channels == 1:
-        image = image.reshape(height, width, -1)[..., :1]
-        key = next((bytes(body) for name, body in chunks if name == b"tRNS"), None)
-        if key is None:
-            return image
+    if channels == 2:
+        return image[..., [0, -1]]  # OpenCV gives grey with alpha as colour with alpha
+    key = next((bytes(body) for name, body in chunks if name == b"tRNS"), None)
+    if channels == 1 and key is not None:
         # One grey level is transparent: OpenCV leaves that out.
         alpha = np.where(image == struct.unpack(">H", key[:2])[0], 0, 65535).astype(np.uint16)
         return np.concatenate([image, alpha], -1)
-    return image[..., {2: [0, 3], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels if image.shape[-1] == channels else 4]]
+    return image
 
 
 def encode(array: np.ndarray, chunks: Iterable[Chunk] = (), level: int = 6) -> bytes:

@@ -1,0 +1,156 @@
+"""Rendering of defocus blur from a sharp image and its depth: thin lens, layers, back to front.
+
+Signed circle of confusion (COC): its diameter in pixels, positive behind the focal plane, negative in front of it.
+A pixel's blur is its COC; a Gaussian stands in for the disc with sigma = COC / 4.
+
+    coc = coc_from_depth(depth, focus=2.0, focal_length=50.0, f_number=1.8, pixels_per_mm=40.0)
+    blurred = render_coc(image, coc, max_coc=12)
+    left, right = render_dual_pixel(image, coc, max_coc=12)      # their mean is the defocused image
+
+Everything is differentiable in the image; in depth only through the layers' blur sizes, not through occlusion.
+Source: dissertation section 3.2 (Eqs. 3.1-3.2) and networks.md section 3; dual-pixel views as half apertures.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+# Dual-pixel disparity (right minus left, pixels) of a COC of one pixel: half-disc centroids are +-2 d / (3 pi).
+DISPARITY_PER_COC = 4 / (3 * math.pi)
+SIGMA_PER_COC = 1 / 4
+_SUBSAMPLES = 4  # per pixel and axis, where a disc's edge crosses it
+
+
+def coc_from_depth(depth: Float[Array, "h w"], focus, focal_length, f_number, pixels_per_mm) -> Float[Array, "h w"]:
+    """Signed COC diameter in pixels of every depth, by the thin lens equation.
+
+    Args:
+      depth, focus: distances of the pixels and of the focal plane, in metres.
+      focal_length: mm. f_number: focal length over aperture diameter. pixels_per_mm: of the sensor.
+    """
+    depth_mm, focus_mm = 1000.0 * depth, 1000.0 * focus
+    aperture = focal_length / f_number
+    return pixels_per_mm * aperture * focal_length / (focus_mm - focal_length) * (depth_mm - focus_mm) / depth_mm
+
+
+def coc_from_disparity(disparity: Float[Array, "h w"], focus, scale) -> Float[Array, "h w"]:
+    """Signed COC of an inverse depth (stereo disparity, any unit): scale * (focus - disparity), as the thin lens has it."""
+    return scale * (focus - disparity)
+
+
+def render_defocus(
+    image: Float[Array, "h w c"],
+    depth: Float[Array, "h w"],
+    focus,
+    focal_length=50.0,
+    f_number=1.8,
+    pixels_per_mm=40.0,
+    max_coc: int = 28,
+    psf: str = "disc",
+    num_layers: int = 64,
+) -> tuple[Float[Array, "h w c"], Float[Array, "h w"]]:
+    """Defocused image and its sigma map (pixels). Lens as in `coc_from_depth`; COCs are clipped to `max_coc`."""
+    coc = jnp.clip(coc_from_depth(depth, focus, focal_length, f_number, pixels_per_mm), -max_coc, max_coc)
+    return render_coc(image, coc, max_coc, psf, num_layers), SIGMA_PER_COC * jnp.abs(coc)
+
+
+def render_coc(
+    image: Float[Array, "h w c"],
+    coc: Float[Array, "h w"],
+    max_coc: int,
+    psf: str = "disc",
+    num_layers: int = 32,
+) -> Float[Array, "h w c"]:
+    """Blur every pixel by its COC, nearer layers over farther ones.
+
+    Args:
+      image: any range, usually [0, 1].
+      coc: signed diameter in pixels, |coc| <= max_coc.
+      max_coc: bound of the COC, fixes the size of the padding (static).
+      psf: "disc" or "gaussian" (sigma = COC / 4).
+      num_layers: number of blur sizes the range of `coc` is rounded to.
+    """
+    return _composite(image, coc, max_coc, num_layers, _kernel_maker(psf, None))[0]
+
+
+def render_dual_pixel(
+    image: Float[Array, "h w c"], coc: Float[Array, "h w"], max_coc: int, num_layers: int = 32
+) -> tuple[Float[Array, "h w c"], Float[Array, "h w c"]]:
+    """Left and right dual-pixel views: the disc's two halves. Behind the focal plane the left view sees its left half.
+
+    The right view, sampled at x + DISPARITY_PER_COC * coc, meets the left one at x. The defocused image is their mean.
+    """
+    views = _composite(image, coc, max_coc, num_layers, _kernel_maker("disc", "left"), _kernel_maker("disc", "right"))
+    return views[0], views[1]
+
+
+def _composite(image, coc, max_coc, num_layers, *kernel_makers):
+    """Layers back to front, once for each PSF; the blurred colours are divided by the blurred masks at the end."""
+    if num_layers < 2:
+        raise ValueError(f"render: num_layers is {num_layers}, at least 2 are needed")
+    pad = math.ceil(max_coc / 2) + 1
+    height, width, _ = image.shape
+    padded = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+    coc = jnp.pad(coc, pad, mode="symmetric")
+    size = padded.shape[:2]
+    low, high = coc.min(), coc.max()
+    spacing = jnp.maximum(high - low, 1e-6) / (num_layers - 1)
+    layer_of = jnp.round((coc - low) / spacing)
+
+    def add_layer(carry, layer):
+        mask = (layer_of == layer).astype(image.dtype)[..., None]
+        spectrum = jnp.fft.rfft2(jnp.concatenate([padded * mask, mask], -1), axes=(0, 1))
+        layer_coc = low + layer * spacing
+        out = []
+        for behind, kernel_of in zip(carry, kernel_makers, strict=True):
+            transfer = kernel_of(layer_coc, size, pad)[..., None]
+            blurred = jnp.fft.irfft2(spectrum * transfer, s=size, axes=(0, 1))
+            out.append(behind * (1 - jnp.clip(blurred[..., -1:], 0, 1)) + blurred)
+        return tuple(out), None
+
+    start = tuple(jnp.zeros((*size, image.shape[-1] + 1), image.dtype) for _ in kernel_makers)
+    far_to_near = jnp.arange(num_layers - 1, -1, -1, dtype=image.dtype)
+    views, _ = jax.lax.scan(add_layer, start, far_to_near)
+    crop = (slice(pad, pad + height), slice(pad, pad + width))
+    return tuple(v[crop][..., :-1] / jnp.maximum(v[crop][..., -1:], 1e-3) for v in views)
+
+
+def _kernel_maker(psf, side):
+    """A function (signed coc, size, radius) -> transfer function, half-spectrum of `size`."""
+    if psf == "gaussian":
+        return lambda coc, size, _: gaussian_transfer(SIGMA_PER_COC * jnp.abs(coc), size)
+    if psf == "disc":
+        return lambda coc, size, radius: _transfer(disc_psf(coc, radius, side), size)
+    raise ValueError(f"render: psf is {psf!r}, must be 'disc' or 'gaussian'")
+
+
+def disc_psf(coc, radius: int, side: str | None = None) -> Float[Array, "k k"]:
+    """Disc of diameter |coc| pixels, area-sampled, sum 1, on a grid of 2 radius + 1; one pixel where |coc| <= 1.
+
+    side: None, or "left"/"right": the half-aperture's PSF, mirrored where coc is negative.
+    """
+    s = _SUBSAMPLES
+    fine = (jnp.arange((2 * radius + 1) * s) + 0.5) / s - (radius + 0.5)
+    y, x = fine[:, None], fine[None, :]
+    coverage = jnp.clip((jnp.abs(coc) / 2 - jnp.sqrt(y**2 + x**2)) * s + 0.5, 0, 1)
+    if side is not None:
+        coverage = coverage * (x * jnp.sign(coc) * (1 if side == "right" else -1) > 0)
+    one_pixel = (jnp.abs(y) < 0.5) & (jnp.abs(x) < 0.5)
+    coverage = jnp.where(jnp.abs(coc) > 1, coverage, one_pixel.astype(fine.dtype))
+    coverage = coverage.reshape(2 * radius + 1, s, 2 * radius + 1, s).sum((1, 3))
+    return coverage / coverage.sum()
+
+
+def _transfer(psf, size):
+    """Transfer function of a PSF centred on its grid, for circular convolution at `size`."""
+    k = psf.shape[0]
+    placed = jnp.zeros(size, psf.dtype).at[:k, :k].set(psf)
+    return jnp.fft.rfft2(jnp.roll(placed, (-(k // 2), -(k // 2)), (0, 1)))
+
+
+def gaussian_transfer(sigma, size: tuple[int, int]) -> Float[Array, "h w1"]:
+    """Transfer function of a Gaussian of sigma pixels for circular convolution at `size` (half-spectrum, real)."""
+    fy, fx = jnp.fft.fftfreq(size[0]), jnp.fft.rfftfreq(size[1])
+    return jnp.exp(-2 * (jnp.pi * sigma) ** 2 * (fy[:, None] ** 2 + fx[None, :] ** 2))

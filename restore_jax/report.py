@@ -1,0 +1,60 @@
+"""What the command line says while it works."""
+
+import sys
+
+
+class Report:
+    """What the command is waiting for, on standard error: a bar on a terminal, elsewhere a line for what takes long."""
+
+    def __init__(self, photos: int, quiet: bool):
+        self.photos, self.quiet, self.number, self.name = photos, quiet, 0, ""
+        self.terminal = not quiet and sys.stderr.isatty()
+        self.bar = None
+
+    def photo(self, name: str):
+        """The next photo begins."""
+        self.number, self.name = self.number + 1, name
+        self.status("reading")
+
+    def status(self, text: str, slow: bool = False):
+        """What comes now; `slow` things are told to a log file too."""
+        if self.terminal:
+            self._bar().set_description_str(f"{self._prefix()}{text}")
+        elif slow and not self.quiet:
+            print(f"{self._prefix()}{text}", file=sys.stderr, flush=True)
+
+    def progress(self, event: str, done: int, total: int):
+        """The progress callback of `restore`."""
+        if event != "tile":
+            self.status(f"{event} (from the cache if done before)", slow=True)
+            return
+        if self.terminal:
+            bar = self._bar()
+            bar.total, bar.n = total, done
+            bar.refresh()
+        if done < total:
+            self.status(f"tile {done + 1}/{total}", slow=total > 1)
+
+    def done(self, text: str):
+        """One line on standard output for what was written."""
+        self.clear()
+        if not self.quiet:
+            print(text, flush=True)
+
+    def clear(self):
+        """Takes the bar off the terminal."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _prefix(self):
+        count = f"[{self.number}/{self.photos}] " if self.photos > 1 and self.number else ""
+        return f"{count}{self.name}: " if self.name else count
+
+    def _bar(self):
+        if self.bar is None:
+            from tqdm import tqdm
+
+            # tqdm writes to the stream of the moment, so that a redirected stderr is honoured.
+            self.bar = tqdm(file=sys.stderr, leave=False, bar_format="{desc} |{bar:20}| {elapsed}", total=1)
+        return self.bar
