@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-_JPEG_QUALITY = 95
+_QUALITY = 95
 _FINE_JPEG_TABLE = 369  # sum of the brightness table that quality 95 stands for
 _SEGMENT = 65_000  # bytes that fit in one JPEG segment
 
@@ -73,7 +73,7 @@ def encode_jpeg(array: np.ndarray, said: Mapping[str, Any], extras: Mapping[str,
 
     Quality 95, or the source's own tables where they are finer; colours at full resolution.
     """
-    options: dict[str, Any] = {"quality": _JPEG_QUALITY}
+    options: dict[str, Any] = {"quality": _QUALITY}
     tables = extras.get("tables") or {}
     if 0 in tables and sum(tables[0]) < _FINE_JPEG_TABLE:
         options = {"qtables": tables}
@@ -102,7 +102,7 @@ def encode_webp(array: np.ndarray, said: Mapping[str, Any], lossless: bool) -> b
         "WEBP",
         lossless=lossless,
         exact=True,  # colours under transparent pixels are the photograph's too
-        quality=_JPEG_QUALITY,
+        quality=50 if lossless else _QUALITY,  # where nothing is lost this is effort: 95 takes many times as long
         icc_profile=said["icc"] or b"",
         exif=said["exif"] or b"",
         xmp=said["xmp"] or b"",

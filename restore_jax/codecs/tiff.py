@@ -222,5 +222,5 @@ def _with_opencv(fp: BinaryIO, header: Header) -> np.ndarray:
     # OpenCV turns TIFFs upright whatever its flags say: it is shown one that is upright as it is.
     array = opencv.decode(ifd.upright(fp.read(), *header.size))
     if array is None:
-        raise ValueError("its pixels cannot be decoded: save it uncompressed")
+        raise ValueError("damaged, or compressed in a way that is not supported: save it uncompressed")
     return array

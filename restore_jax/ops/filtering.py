@@ -10,6 +10,8 @@ whole image runs at memory speed. Borders are replicated.
 - `iac_per_pixel`, `fac_per_pixel`: the definitions, a function of one pixel under `vmap`; slow, for tests and reading.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,17 +24,51 @@ def leaky_relu(x: Float[Array, "..."], leak: float | None = LEAK) -> Float[Array
     return x if leak is None else jnp.where(x > 0, x, leak * x)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _filter_axis(x: Float[Array, "b h w c"], taps: Float[Array, "k b h w c"], axis: int) -> Float[Array, "b h w c"]:
     """Sum over t of taps[t] * (x shifted by t - k//2 along `axis`, border replicated)."""
-    size, length = taps.shape[0], x.shape[axis]
-    radius = size // 2
-    pad = [(0, 0)] * x.ndim
-    pad[axis] = (radius, size - 1 - radius)
-    padded = jnp.pad(x, pad, mode="edge")
-    total = taps[0] * jax.lax.slice_in_dim(padded, 0, length, axis=axis)
-    for t in range(1, size):
-        total = total + taps[t] * jax.lax.slice_in_dim(padded, t, t + length, axis=axis)
+    padded = _pad_axis(x, taps.shape[0], axis)
+    total = taps[0] * _shifted(padded, 0, x.shape[axis], axis)
+    for t in range(1, taps.shape[0]):
+        total = total + taps[t] * _shifted(padded, t, x.shape[axis], axis)
     return total
+
+
+def _filter_axis_forward(x, taps, axis):
+    return _filter_axis(x, taps, axis), (x, taps)
+
+
+def _filter_axis_backward(axis, residuals, y_bar):
+    # By hand, since autodiff of the padding and slicing is several times slower on CPU.
+    x, taps = residuals
+    size, length = taps.shape[0], x.shape[axis]
+    padded = jax.lax.optimization_barrier(_pad_axis(x, size, axis))
+    taps_bar = jnp.stack([y_bar * _shifted(padded, t, length, axis) for t in range(size)])
+    zero = jnp.zeros((), x.dtype)
+    padded_bar = sum(jax.lax.pad(taps[t] * y_bar, zero, _padding(axis, t, size - 1 - t)) for t in range(size))
+    padded_bar = jax.lax.optimization_barrier(padded_bar)
+    # What fell on the replicated border belongs to the first and the last line.
+    before, after = size // 2, size - 1 - size // 2
+    x_bar = _shifted(padded_bar, before, length, axis)
+    first = _shifted(padded_bar, 0, before, axis).sum(axis, keepdims=True)
+    last = _shifted(padded_bar, before + length, after, axis).sum(axis, keepdims=True)
+    x_bar = x_bar + jax.lax.pad(first, zero, _padding(axis, 0, length - 1))
+    return x_bar + jax.lax.pad(last, zero, _padding(axis, length - 1, 0)), taps_bar
+
+
+_filter_axis.defvjp(_filter_axis_forward, _filter_axis_backward)
+
+
+def _pad_axis(x, size, axis):
+    return jnp.pad(x, [p[:2] for p in _padding(axis, size // 2, size - 1 - size // 2)], mode="edge")
+
+
+def _padding(axis, before, after):
+    return [(before, after, 0) if a == axis else (0, 0, 0) for a in range(4)]
+
+
+def _shifted(x, start, length, axis):
+    return jax.lax.slice_in_dim(x, start, start + length, axis=axis)
 
 
 def separable_adaptive_convolution(
@@ -93,7 +129,7 @@ def predict_and_iac(
     @jax.checkpoint
     def step(e, weights):
         w, b, slope = weights
-        planes = [jax.lax.dot_general(code, w[t], (((3,), (0,)), ((), ()))) + b[t] for t in used]
+        planes = [jax.lax.dot_general(code, w[t], (((3,), (0,)), ((), ()))) + b[t][None, None, None] for t in used]
         vertical = jnp.stack(planes[:size])
         horizontal = vertical if shared_taps else jnp.stack(planes[size : 2 * size])
         e = separable_adaptive_convolution(e, vertical, horizontal) + planes[-1]

@@ -132,7 +132,7 @@ def disc_psf(coc, radius: int, side: str | None = None) -> Float[Array, "k k"]:
     side: None, or "left"/"right": the half-aperture's PSF, mirrored where coc is negative.
     """
     s = _SUBSAMPLES
-    fine = (jnp.arange((2 * radius + 1) * s) + 0.5) / s - (radius + 0.5)
+    fine = (jnp.arange((2 * radius + 1) * s, dtype=jnp.float32) + 0.5) / s - (radius + 0.5)
     y, x = fine[:, None], fine[None, :]
     coverage = jnp.clip((jnp.abs(coc) / 2 - jnp.sqrt(y**2 + x**2)) * s + 0.5, 0, 1)
     if side is not None:
