@@ -10,8 +10,6 @@ import glob
 import io
 import logging
 import os
-import secrets
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from restore_jax import atomic
 from restore_jax.codecs import exif as exif_block
 from restore_jax.codecs import pillow, png, signatures, tiff
 from restore_jax.errors import InputError
@@ -123,7 +122,7 @@ def write_photo(path: str | os.PathLike, pixels: np.ndarray, like: Photo | None 
     encode = {"jpeg": _encode_jpeg, "png": _encode_png, "tiff": _encode_tiff, "webp": _encode_webp}[kind]
     with _explained(path, f"cannot be written as {kind}"), _quiet():
         data = encode(like)
-    _replace(path, data)
+    atomic.write(path, data)
 
 
 def check_writable(path: str | os.PathLike) -> None:
@@ -132,10 +131,10 @@ def check_writable(path: str | os.PathLike) -> None:
     _format(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file to write to")
-    with _writing(path):
+    with atomic.writing(path):
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(None, "it is read-only")
-        probe = _temporary(path)
+        probe = atomic.temporary(path)
         try:
             with open(probe, "xb"):
                 pass
@@ -338,39 +337,6 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"is {width} x {height} px: no side may be over {MAX_SIDE} px")
     if width * height > MAX_PIXELS:
         raise ValueError(f"is {width} x {height} px: over the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".restore_jax-{secrets.token_hex(8)}.part")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write the whole file under another name, then rename: no moment with half a photograph."""
-    with _writing(path):
-        path = Path(os.path.realpath(path))  # a link stays a link
-        temporary = _temporary(path)
-        try:
-            with open(temporary, "xb") as fp:
-                fp.write(data)
-                fp.flush()
-                os.fsync(fp.fileno())
-            if path.exists():
-                shutil.copymode(path, temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """With the folder of `path` there, errors of the file system as an InputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{path}: cannot be written: {path.parent} is not a folder") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

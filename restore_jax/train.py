@@ -16,8 +16,12 @@ from restore_jax.errors import InputError
 
 def main(argv=None) -> int:
     """Command line of the trainer. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="restore-jax train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--config", required=True, metavar="FILE[:ARG]", help="config file and its variant: configs/ifan.py:tiny")
+    parser = argparse.ArgumentParser(
+        prog="restore-jax train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="FILE[:ARG]", help="config file and its variant: configs/ifan.py:tiny"
+    )
     parser.add_argument("--workdir", required=True, metavar="DIR", help="where the run lives")
     arguments, overrides = parser.parse_known_args(argv)
     config = load_config(arguments.config, overrides)
@@ -72,7 +76,13 @@ def train(config, workdir) -> None:
         checkpoints.save(config.total_steps, state)
     checkpoints.close()
     card = {"config": json.loads(config.to_json()), "steps": int(state.step)}
-    weights.save(workdir / "final.safetensors", jax.device_get(state.ema), config.model.name, config.model.options.to_dict(), card)
+    weights.save(
+        workdir / "final.safetensors",
+        jax.device_get(state.ema),
+        config.model.name,
+        config.model.options.to_dict(),
+        card,
+    )
     print(f"wrote {workdir / 'final.safetensors'}", flush=True)
 
 
@@ -132,6 +142,6 @@ def _override(config, name, text):
 
 
 if __name__ == "__main__":
-    from restore_jax.cli import run
+    from restore_jax import cli  # the same command, so that errors read the same
 
-    sys.exit(run(main))
+    sys.exit(cli.main(["train", *sys.argv[1:]]))

@@ -1,4 +1,4 @@
-"""The networks by name: `create(name, **options)` returns a Flax linen module; nothing is built before it is asked for."""
+"""The networks by name: `create(name, **options)` returns a Flax linen module."""
 
 import importlib
 

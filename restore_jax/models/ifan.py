@@ -1,4 +1,4 @@
-"""IFAN: defocus deblurring with an iterative filter adaptive network (dissertation, chapter IV; networks.md, section 1).
+"""IFAN: defocus deblurring with an iterative filter adaptive network (dissertation, chapter IV; networks.md 1).
 
 An encoder-decoder whose bottleneck features, at 1/8 of the image, are deblurred by per-pixel separable filters that a
 second encoder predicts. Trained together with the disparity of dual-pixel views and with reblurring (section 4.2.3).
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from restore_jax.models.layers import ResidualBlocks, TransposedConv, conv
-from restore_jax.ops.filtering import fac, iac, leaky_relu, predict_and_iac
+from restore_jax.ops.filtering import LEAK, fac, iac, leaky_relu, predict_and_iac
 from restore_jax.ops.resize import every_nth
 
 REBLUR_STEPS = 17  # of the reblurring network, whatever N the deblurring filters have
@@ -67,6 +67,7 @@ class Reconstructor(nn.Module):
     """Features at 1/8 and skips of the encoder to a residual image."""
 
     width: int
+    output_leak: float | None
     dtype: Any
 
     @nn.compact
@@ -79,8 +80,7 @@ class Reconstructor(nn.Module):
             x = leaky_relu(TransposedConv(features, self.dtype, name=f"up{level}")(x)) + skip
             x = ResidualBlocks(features, 1, dtype=self.dtype, name=f"up{level}_block_1")(x)
             x = ResidualBlocks(features, 1, dtype=self.dtype, name=f"up{level}_block_2")(x)
-        # The published network has its activation after the last layer too.
-        return leaky_relu(conv(3, "conv_out", dtype=self.dtype)(x))
+        return leaky_relu(conv(3, "conv_out", dtype=self.dtype)(x), self.output_leak)
 
 
 class PlainDeblur(nn.Module):
@@ -100,7 +100,7 @@ class PlainDeblur(nn.Module):
 
 
 def split_filter_map(filters: Float[Array, "b h w m"], channels: int, steps: int, size: int):
-    """A filter map in the published channel order to tap-major filters (n, 2, k, b, h, w, c) and biases (n, b, h, w, c).
+    """A filter map in the published channel order to tap-major filters (n 2 k b h w c) and biases (n b h w c).
 
     Channels of the map: for each step the vertical taps (channel by channel, tap fastest), then the horizontal; then
     the biases of all steps.
@@ -128,6 +128,8 @@ class IFAN(nn.Module):
       filtering: "iac", "fac" (one dense filter), or "none" (plain residual blocks; Table 4.1 without FP).
       disparity: with the disparity map estimator; without, it hands on features (Table 4.1 without DME).
       reblur: with the reblurring network, which only training needs.
+      output_leak: slope of the activation after the last layer, which the published network has; None for none:
+        the residual is then as easily negative as positive, and training is faster.
       dtype: of the computation; parameters stay float32.
 
     `apply(params, blurred, right=None, left=None, sharp=None)`: images (b, h, w, 3) float32 in [0, 1], sides multiples
@@ -149,6 +151,7 @@ class IFAN(nn.Module):
     filtering: str = "iac"
     disparity: bool = True
     reblur: bool = False
+    output_leak: float | None = LEAK
     dtype: Any = jnp.float32
 
     def setup(self):
@@ -173,7 +176,7 @@ class IFAN(nn.Module):
         self.filter_predictor = Predictor(c, filter_channels[self.filtering], 1, F_GAIN, self.dtype)
         if self.filtering == "none":
             self.plain = PlainDeblur(c, 6 if self.disparity else 5, self.dtype)
-        self.reconstructor = Reconstructor(self.width, self.dtype)
+        self.reconstructor = Reconstructor(self.width, self.output_leak, self.dtype)
         if self.reblur:
             self.reblur_predictor = Predictor(c, reblur_channels[self.filtering], dtype=self.dtype)
 

@@ -15,7 +15,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 # Dual-pixel disparity (right minus left, pixels) of a COC of one pixel: half-disc centroids are +-2 d / (3 pi).
 DISPARITY_PER_COC = 4 / (3 * math.pi)
@@ -36,7 +36,7 @@ def coc_from_depth(depth: Float[Array, "h w"], focus, focal_length, f_number, pi
 
 
 def coc_from_disparity(disparity: Float[Array, "h w"], focus, scale) -> Float[Array, "h w"]:
-    """Signed COC of an inverse depth (stereo disparity, any unit): scale * (focus - disparity), as the thin lens has it."""
+    """Signed COC of an inverse depth (stereo disparity, any unit), linear for a thin lens."""
     return scale * (focus - disparity)
 
 
@@ -136,7 +136,7 @@ def disc_psf(coc, radius: int, side: str | None = None) -> Float[Array, "k k"]:
     y, x = fine[:, None], fine[None, :]
     coverage = jnp.clip((jnp.abs(coc) / 2 - jnp.sqrt(y**2 + x**2)) * s + 0.5, 0, 1)
     if side is not None:
-        coverage = coverage * (x * jnp.sign(coc) * (1 if side == "right" else -1) > 0)
+        coverage = jnp.where(x * jnp.sign(coc) * (1 if side == "right" else -1) > 0, coverage, 0.0)
     one_pixel = (jnp.abs(y) < 0.5) & (jnp.abs(x) < 0.5)
     coverage = jnp.where(jnp.abs(coc) > 1, coverage, one_pixel.astype(fine.dtype))
     coverage = coverage.reshape(2 * radius + 1, s, 2 * radius + 1, s).sum((1, 3))
@@ -150,7 +150,7 @@ def _transfer(psf, size):
     return jnp.fft.rfft2(jnp.roll(placed, (-(k // 2), -(k // 2)), (0, 1)))
 
 
-def gaussian_transfer(sigma, size: tuple[int, int]) -> Float[Array, "h w1"]:
-    """Transfer function of a Gaussian of sigma pixels for circular convolution at `size` (half-spectrum, real)."""
+def gaussian_transfer(sigma, size: tuple[int, int]) -> Complex[Array, "h w1"]:
+    """Transfer function of a Gaussian of sigma pixels for circular convolution at `size` (half-spectrum)."""
     fy, fx = jnp.fft.fftfreq(size[0]), jnp.fft.rfftfreq(size[1])
-    return jnp.exp(-2 * (jnp.pi * sigma) ** 2 * (fy[:, None] ** 2 + fx[None, :] ** 2))
+    return jnp.exp(-2 * (jnp.pi * sigma) ** 2 * (fy[:, None] ** 2 + fx[None, :] ** 2)).astype(jnp.complex64)

@@ -4,9 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def warp_horizontal(
-    image: Float[Array, "b h w c"], disparity: Float[Array, "b h w 1"]
-) -> Float[Array, "b h w c"]:
+def warp_horizontal(image: Float[Array, "b h w c"], disparity: Float[Array, "b h w 1"]) -> Float[Array, "b h w c"]:
     """Linear sampling of row y at x + disparity(y, x), disparity in pixels, zero outside the image."""
     width = image.shape[2]
     position = jnp.arange(width, dtype=image.dtype)[None, None, :] + disparity[..., 0]

@@ -1,8 +1,8 @@
 """What a run optimises. A task is a module with three functions, found by its name:
 
-    initial_params(model, key, config) -> params
-    inputs(batch, key, config) -> dict of arrays      on the device: augmentation, rendering
-    loss(model, params, inputs, config) -> (scalar, dict of scalars)
+initial_params(model, key, config) -> params
+inputs(batch, key, config) -> dict of arrays      on the device: augmentation, rendering
+loss(model, params, inputs, config) -> (scalar, dict of scalars)
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Defocus deblurring (dissertation 4.2.3): L = L_deblur + L_disp + L_reblur, on defocus rendered from sharp photographs.
+"""Defocus deblurring (dissertation 4.2.3): L = L_deblur + L_disp + L_reblur, on rendered or real defocus.
 
 A batch is either {"sharp"}: uint8 or float photographs that are defocused here, on the device, or the views of a
 dual-pixel camera {"blurred", "left", "right", "sharp"}.
@@ -50,7 +50,9 @@ def loss(model, params, inputs, config):
     if weights.reblur:
         terms["reblur"] = weights.reblur * losses.mse(outputs["reblurred"], block_mean(inputs["blurred"], 8))
     total = sum(terms.values())
-    gain = -10 * jnp.log10(_image_mse(outputs["image"], inputs["sharp"]) / _image_mse(inputs["blurred"], inputs["sharp"]))
+    gain = -10 * jnp.log10(
+        _image_mse(outputs["image"], inputs["sharp"]) / _image_mse(inputs["blurred"], inputs["sharp"])
+    )
     return total, {**terms, "loss": total, "gain_db": jnp.mean(gain)}
 
 
@@ -60,7 +62,7 @@ def disparity_loss(disparity, right, left):
 
 
 def _image_mse(a, b):
-    return jnp.mean(jnp.square(jnp.clip(a, 0, 1) - b), axis=(1, 2, 3)) + 1e-6
+    return jnp.mean(jnp.square(jnp.clip(a, 0, 1) - b), axis=(1, 2, 3)) + 1e-4
 
 
 def _to_float(image):
@@ -74,7 +76,7 @@ def _render(key, sharp, config):
 
     def one(key, image):
         coc_key, light_key = jax.random.split(key)
-        coc = random_coc(coc_key, image.shape[:2], float(settings.max_coc))
+        coc = random_coc(coc_key, image.shape[:2], float(settings.max_coc), settings.min_coc)
         # Light adds up in linear intensities, in which highlights bleed; editors and benchmarks often blur as encoded.
         gamma = jnp.where(jax.random.uniform(light_key) < settings.linear_light, 2.2, 1.0)
         linear = image**gamma
@@ -98,7 +100,9 @@ def _encode(linear, gamma):
 def _random_grey(key, image, probability):
     """Grey by linear luminance, then sRGB gamma, with the given probability an image."""
     luminance = jnp.sum(image * jnp.array([0.2126, 0.7152, 0.0722])[None, None, None], -1, keepdims=True)
-    encoded = jnp.where(luminance <= 0.0031308, 12.92 * luminance, 1.055 * jnp.maximum(luminance, 1e-6) ** (1 / 2.4) - 0.055)
+    encoded = jnp.where(
+        luminance <= 0.0031308, 12.92 * luminance, 1.055 * jnp.maximum(luminance, 1e-6) ** (1 / 2.4) - 0.055
+    )
     chosen = jax.random.uniform(key, (image.shape[0], 1, 1, 1)) < probability
     return jnp.where(chosen, jnp.broadcast_to(encoded, image.shape), image)
 

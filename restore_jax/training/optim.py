@@ -1,10 +1,12 @@
 """Optimisers and learning-rate schedules from a config, by optax."""
 
+import jax
 import optax
+import optax.contrib
 
 
 def make_schedule(config) -> optax.Schedule:
-    """config.schedule: "constant", "step" (halved at config.boundaries) or "cosine" to config.final_rate; with warm-up."""
+    """ "constant", "step" (halved at the boundaries) or "cosine" to final_rate, after a linear warm-up."""
     rate, warm = config.rate, config.warmup_steps
     if config.schedule == "constant":
         schedule = optax.constant_schedule(rate)
@@ -18,13 +20,35 @@ def make_schedule(config) -> optax.Schedule:
 
 
 def make_optimizer(config) -> optax.GradientTransformation:
-    """Clipping by global norm, then RAdam, Adam or AdamW with decoupled weight decay, as config says."""
-    scale = {"radam": optax.scale_by_radam, "adam": optax.scale_by_adam, "adamw": optax.scale_by_adam}
-    if config.name not in scale:
-        raise ValueError(f"optim.name is {config.name!r}, must be one of {', '.join(scale)}")
+    """Clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says."""
+    rules = {
+        "radam": lambda: optax.scale_by_radam(b1=config.b1, b2=config.b2),
+        "adam": lambda: optax.scale_by_adam(b1=config.b1, b2=config.b2),
+        "adamw": lambda: optax.scale_by_adam(b1=config.b1, b2=config.b2),
+        "muon": _scale_by_muon,
+    }
+    if config.name not in rules:
+        raise ValueError(f"optim.name is {config.name!r}, must be one of {', '.join(rules)}")
     return optax.chain(
         optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
-        scale[config.name](b1=config.b1, b2=config.b2),
+        rules[config.name](),
         optax.add_decayed_weights(config.weight_decay) if config.weight_decay else optax.identity(),
         optax.scale_by_learning_rate(make_schedule(config)),
     )
+
+
+ADAM_SHARE = 0.1  # of Muon's rate, for what is no matrix
+
+
+def _scale_by_muon():
+    """Muon for kernels, as matrices (inputs x outputs): in our short runs far ahead of Adam; Adam for the rest."""
+
+    def matrices(params):
+        dimensions = optax.contrib.MuonDimensionNumbers
+        return jax.tree.map(
+            lambda p: dimensions(tuple(range(p.ndim - 1)), p.ndim - 1) if p.ndim > 1 else None, params
+        )
+
+    # Rates are 1 here: make_optimizer scales, and optax's minus sign is taken back.
+    muon = optax.contrib.muon(1.0, muon_weight_dimension_numbers=matrices, adam_learning_rate=ADAM_SHARE)
+    return optax.chain(muon, optax.scale(-1.0))

@@ -20,4 +20,6 @@ class TrainState:
 
 def create_state(params, optimizer: optax.GradientTransformation) -> TrainState:
     """A fresh state at step 0."""
-    return TrainState(jax.numpy.zeros((), jax.numpy.int32), params, jax.tree.map(lambda x: x.copy(), params), optimizer.init(params))
+    return TrainState(
+        jax.numpy.zeros((), jax.numpy.int32), params, jax.tree.map(lambda x: x.copy(), params), optimizer.init(params)
+    )

@@ -1,7 +1,7 @@
 """Weights: what ships, files on disk, conversion of published checkpoints.
 
-    clf = load("ifan")                      # .model .params .card .name
-    params = convert("ifan", arrays)        # {published name: array} -> {"params": ...}
+clf = load("ifan")                      # .model .params .card .name
+params = convert("ifan", arrays)        # {published name: array} -> {"params": ...}
 """
 
 from restore_jax.weights.conversion import convert, convert_files

@@ -1,7 +1,6 @@
 """Published checkpoints to our parameter trees: names and shapes are checked one by one."""
 
 import importlib
-import json
 
 import numpy as np
 
@@ -84,14 +83,3 @@ def parameter_shapes(name: str, options: dict) -> dict:
     model = create(name, **options)
     views = {"right": image, "left": image} if getattr(model, "input", "single") == "dual" else {}
     return jax.eval_shape(lambda key, x, views: model.init(key, x, **views), jax.random.key(0), image, views)
-
-
-def options_from_json(text: str) -> dict:
-    """Network options as a person types them on a command line. Raises InputError."""
-    try:
-        options = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"options {text!r}: not JSON ({error})") from error
-    if not isinstance(options, dict):
-        raise InputError(f"options {text!r}: a JSON object is wanted, like '{{\"width\": 32}}'")
-    return options

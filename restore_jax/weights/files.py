@@ -1,12 +1,11 @@
 """Weight files: our safetensors (parameters, network and card in one file) and published PyTorch checkpoints."""
 
 import json
-import os
 import pathlib
-import tempfile
 
 import numpy as np
 
+from restore_jax import atomic
 from restore_jax.errors import InputError
 
 
@@ -18,23 +17,15 @@ def save(path, params, model: str, options: dict, card: dict | None = None) -> N
       model, options: what `models.create(model, **options)` needs to rebuild the network.
       card: anything JSON holds: data, steps, metrics, licence.
     """
-    from safetensors.flax import save as to_bytes
+    from safetensors.numpy import save as to_bytes
 
-    flat = {name: np.asarray(value) for name, value in flatten(params).items()}
-    header = {"model": model, "options": json.dumps(options, sort_keys=True), "card": json.dumps(card or {}, sort_keys=True)}
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    import jax.numpy as jnp
+    header = {"model": model, "options": _json(options), "card": _json(card or {})}
+    flat = {name: np.ascontiguousarray(value) for name, value in flatten(params).items()}
+    atomic.write(pathlib.Path(path), to_bytes(flat, metadata=header))
 
-    data = to_bytes({name: jnp.asarray(value) for name, value in flat.items()}, metadata=header)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
+
+def _json(value) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def read_safetensors(path) -> tuple[dict, dict]:
@@ -48,18 +39,20 @@ def read_safetensors(path) -> tuple[dict, dict]:
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
     try:
-        with safe_open(path, framework="flax") as file:
+        with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})") from error
     if "model" not in header:
         raise InputError(f"{path}: a safetensors file, but not one of restore-jax (it names no network)")
     try:
-        header = {"model": header["model"], "options": json.loads(header["options"]), "card": json.loads(header["card"])}
+        options, card = json.loads(header["options"]), json.loads(header["card"])
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: its restore-jax header is damaged") from error
-    return unflatten(flat), header
+    if not isinstance(options, dict) or not isinstance(card, dict):
+        raise InputError(f"{path}: its restore-jax header is damaged")
+    return unflatten(flat), {"model": header["model"], "options": options, "card": card}
 
 
 def read_published(path) -> dict[str, np.ndarray]:

@@ -17,7 +17,11 @@ _RULES = (
     (r"kconv(\d_\d)\.0", "filter_encoder/conv{0}"),
     (r"conv(\d_\d)\.0", "feature_encoder/conv{0}"),
 )
-_PREDICTORS = {"Network.DME": "disparity_estimator", "Network.F": "filter_predictor", "reblurNet.RBF": "reblur_predictor"}
+_PREDICTORS = {
+    "Network.DME": "disparity_estimator",
+    "Network.F": "filter_predictor",
+    "reblurNet.RBF": "reblur_predictor",
+}
 
 
 def our_name(name: str) -> str | None:

@@ -1,0 +1,44 @@
+"""Files that are whole or not there: written under another name, then moved into place."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from restore_jax.errors import InputError
+
+
+def temporary(path: Path) -> Path:
+    """A name beside `path` for what is not whole yet."""
+    return path.with_name(f".restore_jax-{secrets.token_hex(8)}.part")
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write the whole file under another name, then rename: no moment with half a file. Raises InputError."""
+    with writing(path):
+        path = Path(os.path.realpath(path))  # a link stays a link
+        unfinished = temporary(path)
+        try:
+            with open(unfinished, "xb") as fp:
+                fp.write(data)
+                fp.flush()
+                os.fsync(fp.fileno())
+            if path.exists():
+                shutil.copymode(path, unfinished)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """With the folder of `path` there, errors of the file system as an InputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{path}: cannot be written: {path.parent} is not a folder") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

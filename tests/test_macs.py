@@ -1,0 +1,152 @@
+"""macs.py: hand-computed small cases, brute force for convolutions, and the costs the dissertation prints."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from restore_jax import models
+from restore_jax.macs import macs, model_macs
+
+
+def shape(*sides):
+    return jax.ShapeDtypeStruct(sides, jnp.float32)
+
+
+def convolve(x, kernel, strides=(1, 1), padding="SAME", **options):
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layout, **options)
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "expected"),
+    [
+        (lambda x, w: x @ w, [(5, 7), (7, 3)], 5 * 7 * 3),
+        (lambda x, w: jnp.einsum("bij,bjk->bki", x, w), [(2, 5, 7), (2, 7, 3)], 2 * 5 * 7 * 3),
+        (lambda x, w: jnp.einsum("ijk,jkl->il", x, w), [(2, 3, 4), (3, 4, 5)], 2 * 3 * 4 * 5),
+        (convolve, [(2, 8, 10, 3), (3, 3, 3, 5)], 2 * 8 * 10 * 9 * 3 * 5),
+        (lambda x, w: convolve(x, w, (2, 2)), [(1, 8, 10, 3), (3, 3, 3, 5)], 4 * 5 * 9 * 3 * 5),
+        (lambda x, w: convolve(x, w, padding="VALID"), [(1, 8, 10, 3), (3, 5, 3, 5)], 6 * 6 * 15 * 3 * 5),
+        (lambda x, w: convolve(x, w, feature_group_count=4), [(1, 8, 8, 12), (3, 3, 3, 8)], 64 * 9 * 3 * 8),
+        (lambda x, w: convolve(x, w, feature_group_count=12), [(1, 8, 8, 12), (3, 3, 1, 12)], 64 * 9 * 12),
+        (lambda x, w: convolve(x, w, batch_group_count=2), [(6, 8, 8, 4), (3, 3, 4, 10)], 3 * 64 * 9 * 4 * 10),
+        (lambda x, w: convolve(x, w, rhs_dilation=(2, 2)), [(1, 8, 8, 4), (3, 3, 4, 6)], 64 * 9 * 4 * 6),
+        (lambda x: x * x + jnp.exp(x), [(9, 9)], 0),
+    ],
+)
+def test_one_operation_counts_as_by_hand(function, shapes, expected):
+    assert macs(function, *(shape(*sides) for sides in shapes)) == expected
+
+
+@pytest.mark.parametrize("spread", [(2, 2), (1, 3)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("holes", [(1, 1), (1, 2)])
+@pytest.mark.parametrize("padding", [((1, 1), (2, 0)), ((2, 2), (2, 2))])
+def test_zeros_between_the_inputs_do_not_count(spread, strides, holes, padding):
+    """Against the definition: every tap of every position, which lies on an input if no zero was put there."""
+    height, width, taps = 5, 6, (3, 4)
+    options = {"padding": padding, "lhs_dilation": spread, "rhs_dilation": holes}
+    shapes = shape(1, height, width, 1), shape(*taps, 1, 1)
+    _, rows, columns, _ = jax.eval_shape(lambda x, w: convolve(x, w, strides, **options), *shapes).shape
+    expected = 0
+    for y, x, dy, dx in itertools.product(range(rows), range(columns), range(taps[0]), range(taps[1])):
+        place = y * strides[0] + dy * holes[0] - padding[0][0], x * strides[1] + dx * holes[1] - padding[1][0]
+        expected += place[0] % spread[0] == 0 and place[1] % spread[1] == 0
+    assert macs(lambda x, w: convolve(x, w, strides, **options), *shapes) == expected
+
+
+W = shape(4, 4)
+PRODUCT = 4 * 4 * 4
+
+
+def scanned(x, w):
+    def step(carry, _):
+        return carry @ w, (carry @ carry).sum()
+
+    return jax.lax.scan(step, x, length=7)
+
+
+@jax.custom_vjp
+def by_hand(x, w):
+    return x @ w
+
+
+by_hand.defvjp(lambda x, w: (x @ w, (x, w)), lambda saved, y: (y @ saved[1].T, saved[0].T @ y))
+
+
+@jax.custom_jvp
+def by_hand_forward(x, w):
+    return x @ w
+
+
+by_hand_forward.defjvps(lambda x_dot, y, x, w: x_dot @ w, None)
+
+
+@pytest.mark.parametrize(
+    ("function", "products"),
+    [
+        (jax.jit(jnp.matmul), 1),
+        (jax.checkpoint(jnp.matmul), 1),
+        (by_hand, 1),
+        (by_hand_forward, 1),
+        (scanned, 14),
+        (lambda x, w: scanned(x, w)[0], 7),
+        (lambda x, w: scanned(x, w)[1], 14),
+        (lambda x, w: jax.vmap(lambda row: row @ w)(x), 1),
+        (lambda x, w: jax.lax.cond(x[0, 0] > 0, lambda: x @ w @ w, lambda: x @ w), 2),
+        (lambda x, w: jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] + 1), (0, x))[1] @ w, 1),
+        (jax.grad(lambda x, w: (x @ w).sum(), argnums=(0, 1)), 2),
+        (jax.grad(lambda x, w: by_hand(x, w).sum()), 1),
+        (jax.grad(lambda x, w: jnp.exp(x @ w).sum(), argnums=(0, 1)), 3),
+    ],
+)
+def test_nested_programs_and_gradients(function, products):
+    assert macs(function, W, W) == products * PRODUCT
+
+
+def test_what_nobody_uses_does_not_count():
+    @jax.jit
+    def two(x, w):
+        return x @ w, (x @ w) @ w
+
+    def first(x, w):
+        unused = x @ x
+        return {"image": two(x, w)[0], "also": unused}["image"]
+
+    assert macs(first, W, W) == PRODUCT
+    assert macs(lambda x, w: jax.jit(lambda a, b: (b, a))(x @ w, w)[0], W, W) == 0
+
+
+def test_a_loop_of_unknown_length_is_refused():
+    with pytest.raises(NotImplementedError, match="while"):
+        macs(lambda x, w: jax.lax.while_loop(lambda x: x.sum() < 1, lambda x: x @ w, x), W, W)
+
+
+@pytest.mark.parametrize(
+    ("options", "billions"),
+    [
+        ({"num_filters": 8}, 347.9),
+        ({"num_filters": 17}, 362.9),
+        ({"num_filters": 26}, 377.9),
+        ({"num_filters": 35}, 392.8),
+        ({"num_filters": 44}, 407.8),
+        ({"filtering": "fac"}, 363.4),
+    ],
+)
+def test_ifan_costs_what_the_dissertation_prints(options, billions):
+    """Tables 4.6 and 4.7, 1280x720, published width; the tables also count elementwise operations, 0.3 %."""
+    assert model_macs(models.create("ifan", **options), 720, 1280) / 1e9 == pytest.approx(billions, rel=0.005)
+
+
+def test_the_filter_map_is_counted_once():
+    """One more filter pair costs its 1x1 convolution, from 4 width channels to 7 planes of 4 width, and no more."""
+    costs = [model_macs(models.create("ifan", width=4, num_filters=n), 64, 64) for n in (3, 4)]
+    assert costs[1] - costs[0] == 8 * 8 * 16 * 7 * 16
+
+
+def test_dual_pixel_views_cost_three_more_input_channels():
+    single, dual = (
+        model_macs(models.create("ifan", width=4, num_filters=2, input=i), 64, 64) for i in ("single", "dual")
+    )
+    assert dual - single == 64 * 64 * 9 * 3 * 4
