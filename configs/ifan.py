@@ -20,6 +20,7 @@ def get_config(variant: str = "paper") -> ml_collections.ConfigDict:
     config.total_steps = 600_000
     config.ema_decay = 0.999
     config.init = "xavier"
+    config.init_weights = ""
     config.log_every = 100
     config.checkpoint_every = 5_000
     config.keep_checkpoints = 3
@@ -51,7 +52,9 @@ def get_config(variant: str = "paper") -> ml_collections.ConfigDict:
             "min_scale": 0.7,
         }
     )
-    config.render = ml_collections.ConfigDict({"min_coc": 2.0, "max_coc": 28, "num_layers": 40, "margin": 16, "linear_light": 0.5})
+    config.render = ml_collections.ConfigDict(
+        {"min_coc": 2.0, "max_coc": 28, "num_layers": 40, "margin": 16, "linear_light": 0.5}
+    )
     config.augment = ml_collections.ConfigDict({"grey": 0.3, "noise": 0.05, "noise_min": 0.001, "noise_max": 0.07})
 
     if variant in ("small", "tiny"):

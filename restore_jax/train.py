@@ -49,7 +49,11 @@ def train(config, workdir) -> None:
     optimizer = make_optimizer(config.optim)
     sources = photos.load_photos(config.data.folders, config.data.size)
     step = make_step(model, task, optimizer, config)
-    state = create_state(task.initial_params(model, jax.random.key(config.seed), config), optimizer)
+    if config.init_weights:
+        params = weights.load_into(config.init_weights, config.model.name, config.model.options)
+    else:
+        params = task.initial_params(model, jax.random.key(config.seed), config)
+    state = create_state(params, optimizer)
 
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     if (newest := checkpoints.newest_step()) is not None:
@@ -58,23 +62,10 @@ def train(config, workdir) -> None:
     else:
         newest = 0
 
-    pending, since = None, time.monotonic()
-    with open(workdir / "metrics.jsonl", "a") as log:
-        for number in range(newest, config.total_steps):
-            data = config.data
-            batch = {"sharp": photos.batch(sources, config.seed, number, data.size, data.batch_size, data.min_scale)}
-            state, metrics = step(state, batch)
-            # Logged one step late, so that the device never waits for the console.
-            if pending is not None:
-                since = report(log, *pending, since, config)
-            pending = (number + 1, metrics) if (number + 1) % config.log_every == 0 else None
-            if (number + 1) % config.checkpoint_every == 0 and number + 1 < config.total_steps:
-                checkpoints.save(number + 1, state)
-        if pending is not None:
-            report(log, *pending, since, config)
-    if newest < config.total_steps:
-        checkpoints.save(config.total_steps, state)
-    checkpoints.close()
+    try:
+        state = run(state, newest, step, sources, checkpoints, config, workdir / "metrics.jsonl")
+    finally:
+        checkpoints.close()
     card = {"config": json.loads(config.to_json()), "steps": int(state.step)}
     weights.save(
         workdir / "final.safetensors",
@@ -84,6 +75,27 @@ def train(config, workdir) -> None:
         card,
     )
     print(f"wrote {workdir / 'final.safetensors'}", flush=True)
+
+
+def run(state, first, step, sources, checkpoints, config, log_path):
+    """Steps `first` to config.total_steps; returns the last state, which is checkpointed."""
+    from restore_jax.data import photos
+
+    data, total = config.data, config.total_steps
+    pending, since = None, time.monotonic()
+    with open(log_path, "a") as log:
+        for number in range(first + 1, total + 1):
+            crops = photos.batch(sources, config.seed, number, data.size, data.batch_size, data.min_scale)
+            state, metrics = step(state, {"sharp": crops})
+            # Logged one step late, so that the device never waits for the console.
+            if pending is not None:
+                since = report(log, *pending, since, config)
+            pending = (number, metrics) if number % config.log_every == 0 else None
+            if number % config.checkpoint_every == 0 or number == total:
+                checkpoints.save(number, state)
+        if pending is not None:
+            report(log, *pending, since, config)
+    return state
 
 
 def report(log, step, metrics, since, config) -> float:

@@ -25,7 +25,8 @@ def test_every_nth_takes_the_first_of_each_block():
     np.testing.assert_array_equal(resize.every_nth(jnp.asarray(X), 4)[0, 1, 2], X[0, 4, 8])
 
 
-def test_pixel_shuffle_is_pytorchs(shared=np.arange(2 * 3 * 5 * 8, dtype=np.float32).reshape(2, 3, 5, 8)):
+def test_pixel_shuffle_is_pytorchs():
+    shared = np.arange(2 * 3 * 5 * 8, dtype=np.float32).reshape(2, 3, 5, 8)
     out = resize.pixel_shuffle(jnp.asarray(shared), 2)
     for channel, dy, dx in [(0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1)]:
         np.testing.assert_array_equal(out[:, dy::2, dx::2, channel], shared[..., 4 * channel + 2 * dy + dx])

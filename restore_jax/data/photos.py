@@ -32,7 +32,7 @@ def _reduced(photo):
 
 
 def batch(photos, seed: int, step: int, size: int, count: int, min_scale: float = 0.5) -> np.ndarray:
-    """Batch number `step`, (count, size, size, 3) uint8: photograph, scale in [min_scale, 1], place, flip, turn at random."""
+    """Batch number `step`, (count, size, size, 3) uint8: photograph, scale, place, flip and turn at random."""
     return np.stack([_crop(photos, np.random.default_rng([seed, step, n]), size, min_scale) for n in range(count)])
 
 

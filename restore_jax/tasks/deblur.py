@@ -94,7 +94,7 @@ def _render(key, sharp, config):
 
 
 def _encode(linear, gamma):
-    return jnp.clip(linear, 1e-6, 1.0) ** (1 / gamma)
+    return jnp.clip(linear, 0.0, 1.0) ** (1 / gamma)
 
 
 def _random_grey(key, image, probability):

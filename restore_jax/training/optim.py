@@ -1,5 +1,7 @@
 """Optimisers and learning-rate schedules from a config, by optax."""
 
+import math
+
 import jax
 import optax
 import optax.contrib
@@ -37,16 +39,20 @@ def make_optimizer(config) -> optax.GradientTransformation:
     )
 
 
-ADAM_SHARE = 0.1  # of Muon's rate, for what is no matrix
+ADAM_SHARE = 0.1  # of Muon's rate, for what Muon is not for
+MUON_MAX_FAN = 8  # outputs per input; heads that fan out further, like a filter predictor's, diverge under Muon
 
 
 def _scale_by_muon():
     """Muon for kernels, as matrices (inputs x outputs): in our short runs far ahead of Adam; Adam for the rest."""
 
+    def is_matrix(p):
+        return p.ndim > 1 and p.shape[-1] <= MUON_MAX_FAN * math.prod(p.shape[:-1])
+
     def matrices(params):
         dimensions = optax.contrib.MuonDimensionNumbers
         return jax.tree.map(
-            lambda p: dimensions(tuple(range(p.ndim - 1)), p.ndim - 1) if p.ndim > 1 else None, params
+            lambda p: dimensions(tuple(range(p.ndim - 1)), p.ndim - 1) if is_matrix(p) else None, params
         )
 
     # Rates are 1 here: make_optimizer scales, and optax's minus sign is taken back.

@@ -20,7 +20,8 @@ def make_step(model, task, optimizer, config):
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # The mean reaches back at most a tenth of the run so far, so that it is of use early on.
-        decay = jnp.minimum(config.ema_decay, state.step / (state.step + 10.0)).astype(jnp.float32)
+        done = state.step.astype(jnp.float32)
+        decay = jnp.minimum(config.ema_decay, done / (done + 10.0))
         ema = jax.tree.map(lambda mean, new: decay * mean + (1 - decay) * new, state.ema, params)
         metrics = {**metrics, "gradient_norm": optax.global_norm(gradients)}
         return TrainState(state.step + 1, params, ema, optimizer_state), metrics

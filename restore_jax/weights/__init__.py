@@ -6,7 +6,7 @@ params = convert("ifan", arrays)        # {published name: array} -> {"params": 
 
 from restore_jax.weights.conversion import convert, convert_files
 from restore_jax.weights.files import read_published, read_safetensors, save
-from restore_jax.weights.registry import Restorer, card, list_shipped, load, verify
+from restore_jax.weights.registry import Restorer, card, list_shipped, load, load_into, verify
 
 __all__ = [
     "Restorer",
@@ -15,6 +15,7 @@ __all__ = [
     "convert_files",
     "list_shipped",
     "load",
+    "load_into",
     "read_published",
     "read_safetensors",
     "save",

@@ -38,6 +38,20 @@ def load(name) -> Restorer:
     return Restorer(str(name), _network(path, header, params), params, header["card"])
 
 
+def load_into(name, model: str, options) -> dict:
+    """Parameters of weights `name`, as float32, for the network `create(model, **options)` to start from.
+
+    Raises InputError if they do not fit it.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    path = _path(name)
+    params, _ = read_safetensors(path)
+    _network(path, {"model": model, "options": dict(options)}, params)
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+
+
 def list_shipped() -> list[dict]:
     """The cards of all weights in the package, each with its name."""
     return [card(path.stem) for path in sorted(SHIPPED.glob("*.json"))]
