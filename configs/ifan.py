@@ -40,6 +40,7 @@ def get_config(variant: str = "paper") -> ml_collections.ConfigDict:
             "schedule": "step",
             "boundaries": (500_000, 550_000),
             "warmup_steps": 0,
+            "skip_nonfinite": 0,
             "total_steps": config.get_ref("total_steps"),
         }
     )
@@ -65,7 +66,7 @@ def get_config(variant: str = "paper") -> ml_collections.ConfigDict:
         config.total_steps = 5_000
         config.checkpoint_every = 250
         config.optim.update({"name": "muon", "rate": 0.01, "final_rate": 1e-4, "weight_decay": 0.0, "clip": 1.0})
-        config.optim.update({"schedule": "cosine", "warmup_steps": 50})
+        config.optim.update({"schedule": "cosine", "warmup_steps": 50, "skip_nonfinite": 20})
         config.data.update({"size": 144, "batch_size": 4, "min_scale": 0.5})
         config.render.update({"min_coc": 4.0, "max_coc": 14, "num_layers": 20, "margin": 8, "linear_light": 0.25})
         config.augment.update({"grey": 0.1, "noise_max": 0.02})
@@ -73,6 +74,7 @@ def get_config(variant: str = "paper") -> ml_collections.ConfigDict:
         config.model.options.update({"width": 8, "num_filters": 4, "reblur": True})
         config.loss.update({"pixel": "mse", "disparity": 1.0, "reblur": 1.0})
         config.init = "xavier"
+        config.optim.name = "radam"
         config.total_steps = 20
         config.log_every = 5
         config.checkpoint_every = 10

@@ -108,7 +108,7 @@ def report(log, step, metrics, since, config) -> float:
     log.flush()
     shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
     print(f"step {step}/{config.total_steps}  {shown}  {rate:.2f} steps/s  {left / 60:.0f} min left", flush=True)
-    if values["loss"] != values["loss"]:
+    if values["loss"] != values["loss"] and not config.optim.skip_nonfinite:
         raise FloatingPointError(f"the loss is NaN at step {step}; the last checkpoint is from before it")
     return now
 

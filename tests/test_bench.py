@@ -76,8 +76,8 @@ def test_costs_are_those_of_the_networks(ran):
     assert cost["IFAN N=2 width 4"] == macs.model_macs(models.create("ifan", width=4, num_filters=2), 48, 64)
     assert cost["predict and IAC"] == 6 * 8 * 2 * 7 * 16 * 16
     assert cost["predict and IAC, forward"] == 8 * 6 * 6 * 2 * 7 * 16 * 16
-    # The prediction twice (once to go forward, once to go back), then the gradients of code and kernel.
-    assert cost["predict and IAC, gradient step"] == 4 * cost["predict and IAC, forward"]
+    # The prediction twice (going back the bias is not needed again), then the gradients of code and kernel.
+    assert 27 / 7 <= cost["predict and IAC, gradient step"] / cost["predict and IAC, forward"] <= 4
     assert cost["IAC"] is None
 
 

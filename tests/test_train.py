@@ -12,7 +12,7 @@ import pytest
 import restore_jax as rj
 from restore_jax import cli, losses, models, tasks, train
 from restore_jax.data import photos
-from restore_jax.training.optim import make_optimizer, make_schedule
+from restore_jax.training.optim import ADAM_SHARE, make_optimizer, make_schedule
 from restore_jax.weights.files import flatten
 
 CONFIG = "configs/ifan.py:tiny"
@@ -231,13 +231,14 @@ def test_muon_steps_are_orthogonal():
     kernel = jnp.asarray(np.random.default_rng(0).standard_normal((3, 3, 4, 6)), jnp.float32)
     params = {"kernel": kernel, "bias": jnp.ones(6)}
     optimizer = make_optimizer(config)
-    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic
+        updates, _ = optimizer.update(params, optimizer.init(params), params)
     singular = np.linalg.svd(np.asarray(updates["kernel"]).reshape(36, 6), compute_uv=False)
     # Five Newton-Schulz iterations bring singular values near 1, times the rate.
     assert singular.min() > 0.06
     assert singular.max() < 0.13
     assert float(jnp.vdot(updates["kernel"], kernel)) < 0
-    np.testing.assert_allclose(updates["bias"], -0.01, rtol=1e-3)
+    np.testing.assert_allclose(updates["bias"], -0.1 * ADAM_SHARE, rtol=1e-3)
 
 
 def test_losses_are_their_formulas():

@@ -25,11 +25,12 @@ def leaky_relu(x: Float[Array, "..."], leak: float | None = LEAK) -> Float[Array
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _filter_axis(x: Float[Array, "b h w c"], taps: Float[Array, "k b h w c"], axis: int) -> Float[Array, "b h w c"]:
-    """Sum over t of taps[t] * (x shifted by t - k//2 along `axis`, border replicated)."""
-    padded = _pad_axis(x, taps.shape[0], axis)
+def _filter_axis(x: Float[Array, "b h w c"], taps, axis: int) -> Float[Array, "b h w c"]:
+    """Sum over t of taps[t] * (x shifted by t - k//2 along `axis`, border replicated); taps an array or k planes."""
+    # Without the barrier the border is chosen anew for every element of every tap, twice as slow on CPU.
+    padded = jax.lax.optimization_barrier(_pad_axis(x, len(taps), axis))
     total = taps[0] * _shifted(padded, 0, x.shape[axis], axis)
-    for t in range(1, taps.shape[0]):
+    for t in range(1, len(taps)):
         total = total + taps[t] * _shifted(padded, t, x.shape[axis], axis)
     return total
 
@@ -39,12 +40,44 @@ def _filter_axis_forward(x, taps, axis):
 
 
 def _filter_axis_backward(axis, residuals, y_bar):
-    # By hand, since autodiff of the padding and slicing is several times slower on CPU.
     x, taps = residuals
-    size, length = taps.shape[0], x.shape[axis]
+    taps_bar = _taps_bar(x, len(taps), y_bar, axis)
+    return _x_bar(taps, y_bar, axis), taps_bar if isinstance(taps, (list, tuple)) else jnp.stack(taps_bar)
+
+
+_filter_axis.defvjp(_filter_axis_forward, _filter_axis_backward)
+
+
+# Gradients by hand, since autodiff of padding and slicing is several times slower on CPU.
+
+
+def _taps_bar(x, size: int, y_bar, axis: int) -> list:
     padded = jax.lax.optimization_barrier(_pad_axis(x, size, axis))
-    taps_bar = jnp.stack([y_bar * _shifted(padded, t, length, axis) for t in range(size)])
-    zero = jnp.zeros((), x.dtype)
+    return [y_bar * _shifted(padded, t, x.shape[axis], axis) for t in range(size)]
+
+
+def _x_bar(taps, y_bar, axis: int):
+    size, length = len(taps), y_bar.shape[axis]
+    before, after = size // 2, size - 1 - size // 2
+    if size == 1 or length < size:
+        return _x_bar_near_borders(taps, y_bar, axis)
+
+    def lines(start, count):
+        return [_shifted(plane, start, count, axis) for plane in taps], _shifted(y_bar, start, count, axis)
+
+    # Away from the borders no padding is needed, which is much faster; the lines near them are few.
+    head, tail = max(after, min(before, 1)), max(before, min(after, 1))
+    inner, starts = length - head - tail, [head + before - t for t in range(size)]
+    middle = sum(
+        _shifted(p, s, inner, axis) * _shifted(y_bar, s, inner, axis) for p, s in zip(taps, starts, strict=True)
+    )
+    first = _shifted(_x_bar_near_borders(*lines(0, size), axis), 0, head, axis)
+    last = _shifted(_x_bar_near_borders(*lines(length - size, size), axis), size - tail, tail, axis)
+    return jnp.concatenate(jax.lax.optimization_barrier([first, middle, last]), axis)
+
+
+def _x_bar_near_borders(taps, y_bar, axis: int):
+    size, length, zero = len(taps), y_bar.shape[axis], jnp.zeros((), y_bar.dtype)
     padded_bar = sum(jax.lax.pad(taps[t] * y_bar, zero, _padding(axis, t, size - 1 - t)) for t in range(size))
     padded_bar = jax.lax.optimization_barrier(padded_bar)
     # What fell on the replicated border belongs to the first and the last line.
@@ -53,10 +86,7 @@ def _filter_axis_backward(axis, residuals, y_bar):
     first = _shifted(padded_bar, 0, before, axis).sum(axis, keepdims=True)
     last = _shifted(padded_bar, before + length, after, axis).sum(axis, keepdims=True)
     x_bar = x_bar + jax.lax.pad(first, zero, _padding(axis, 0, length - 1))
-    return x_bar + jax.lax.pad(last, zero, _padding(axis, length - 1, 0)), taps_bar
-
-
-_filter_axis.defvjp(_filter_axis_forward, _filter_axis_backward)
+    return x_bar + jax.lax.pad(last, zero, _padding(axis, length - 1, 0))
 
 
 def _pad_axis(x, size, axis):
@@ -75,6 +105,10 @@ def separable_adaptive_convolution(
     features: Float[Array, "b h w c"], vertical: Float[Array, "k b h w c"], horizontal: Float[Array, "k b h w c"]
 ) -> Float[Array, "b h w c"]:
     """Filter every pixel and channel with its vertical, then its horizontal kernel."""
+    return _separable(features, vertical, horizontal)
+
+
+def _separable(features, vertical, horizontal):
     rows = _filter_axis(features, vertical, axis=1)
     # Without the barrier XLA fuses the passes and computes the first k times over.
     rows = jax.lax.optimization_barrier(rows)
@@ -99,13 +133,63 @@ def iac(
     Source: dissertation Eq. 4.1.
     """
 
-    def step(e, planes):
-        pair, bias, slope = planes
-        e = separable_adaptive_convolution(e, pair[0], pair[1]) + bias
-        return jnp.where(e > 0, e, slope * e), None
-
     slopes = _slopes(filters.shape[0], leak, final_leak, features.dtype)
-    return jax.lax.scan(step, features, (filters, biases, slopes))[0]
+    return _iterate(_given, _given_bar, features, (), (filters, biases), slopes)
+
+
+def _given(_, weights):
+    (vertical, horizontal), bias = weights
+    return vertical, horizontal, bias
+
+
+def _given_bar(_, weights, vertical, horizontal, bias):
+    return (), (jnp.stack([jnp.stack(vertical), jnp.stack(horizontal)]), bias)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _iterate(planes, planes_bar, features, shared, weights, slopes):
+    """IAC whose step n filters by `planes(shared, weights[n])`: k vertical taps, k horizontal taps, the bias.
+
+    `planes_bar(shared, weights[n], vertical, horizontal, bias)`, of gradients, is its transpose: gradients of `shared`
+    and weights[n]. The backward pass makes the planes of a step again, so that those of one step exist at a time.
+    """
+    return _iterate_forward(planes, planes_bar, features, shared, weights, slopes)[0]
+
+
+def _iterate_forward(planes, planes_bar, features, shared, weights, slopes):
+    def step(e, inputs):
+        weight, slope = inputs
+        vertical, horizontal, bias = planes(shared, weight)
+        y = _separable(e, vertical, horizontal) + bias
+        return jnp.where(y > 0, y, slope * y), e
+
+    result, inputs = jax.lax.scan(step, features, (weights, slopes))
+    return result, (result, inputs, shared, weights, slopes)
+
+
+def _iterate_backward(planes, planes_bar, residuals, result_bar):
+    result, inputs, shared, weights, slopes = residuals
+    barrier = jax.lax.optimization_barrier
+
+    def step(carry, saved):
+        y_bar, y, shared_bar = carry
+        e, weight, slope = saved
+        vertical, horizontal = barrier(planes(shared, weight)[:2])
+        rows = barrier(_filter_axis(e, vertical, 1))
+        y_bar = barrier(jnp.where(y > 0, y_bar, slope * y_bar))
+        horizontal_bar = _taps_bar(rows, len(horizontal), y_bar, 2)
+        rows_bar = barrier(_x_bar(horizontal, y_bar, 2))
+        vertical_bar = _taps_bar(e, len(vertical), rows_bar, 1)
+        e_bar = _x_bar(vertical, rows_bar, 1)
+        more, weight_bar = planes_bar(shared, weight, vertical_bar, horizontal_bar, y_bar)
+        return (e_bar, e, jax.tree.map(jnp.add, shared_bar, more)), weight_bar
+
+    start = (result_bar, result, jax.tree.map(jnp.zeros_like, shared))
+    (e_bar, _, shared_bar), weights_bar = jax.lax.scan(step, start, (inputs, weights, slopes), reverse=True)
+    return e_bar, shared_bar, weights_bar, jnp.zeros_like(slopes)
+
+
+_iterate.defvjp(_iterate_forward, _iterate_backward)
 
 
 def predict_and_iac(
@@ -123,19 +207,48 @@ def predict_and_iac(
     map would take 877 MB; here 7 planes of it exist at once, and the backward pass predicts them again.
     `shared_taps`: the vertical taps serve in both passes (quirk of the published IFAN).
     """
-    size = (kernel.shape[1] - 1) // 2
-    used = (*range(size), 2 * size) if shared_taps else range(2 * size + 1)
+    slopes = _slopes(kernel.shape[0], leak, final_leak, features.dtype)
+    planes, planes_bar = (_predicted_shared, _predicted_shared_bar) if shared_taps else (_predicted, _predicted_bar)
+    return _iterate(planes, planes_bar, features, code, (kernel, bias), slopes)
 
-    @jax.checkpoint
-    def step(e, weights):
-        w, b, slope = weights
-        planes = [jax.lax.dot_general(code, w[t], (((3,), (0,)), ((), ()))) + b[t][None, None, None] for t in used]
-        vertical = jnp.stack(planes[:size])
-        horizontal = vertical if shared_taps else jnp.stack(planes[size : 2 * size])
-        e = separable_adaptive_convolution(e, vertical, horizontal) + planes[-1]
-        return jnp.where(e > 0, e, slope * e), None
 
-    return jax.lax.scan(step, features, (kernel, bias, _slopes(kernel.shape[0], leak, final_leak, features.dtype)))[0]
+def _predict(code, weights, which):
+    kernel, bias = weights
+    return [jax.lax.dot_general(code, kernel[t], (((3,), (0,)), ((), ()))) + bias[t][None, None, None] for t in which]
+
+
+def _predict_bar(code, weights, planes_bar):
+    kernel, _ = weights
+    planes_bar = jax.lax.optimization_barrier(planes_bar)
+    kernel_bar = [jax.lax.dot_general(code, p, (((0, 1, 2), (0, 1, 2)), ((), ()))) for p in planes_bar]
+    code_bar = sum(jax.lax.dot_general(p, k, (((3,), (1,)), ((), ()))) for p, k in zip(planes_bar, kernel, strict=True))
+    return code_bar, (jnp.stack(kernel_bar), jnp.stack([p.sum((0, 1, 2)) for p in planes_bar]))
+
+
+def _predicted(code, weights):
+    size = weights[0].shape[0] // 2
+    planes = _predict(code, weights, range(2 * size + 1))
+    return planes[:size], planes[size : 2 * size], planes[-1]
+
+
+def _predicted_bar(code, weights, vertical, horizontal, bias):
+    return _predict_bar(code, weights, [*vertical, *horizontal, bias])
+
+
+def _predicted_shared(code, weights):
+    size = weights[0].shape[0] // 2
+    *taps, bias = _predict(code, weights, (*range(size), 2 * size))
+    return taps, taps, bias
+
+
+def _predicted_shared_bar(code, weights, vertical, horizontal, bias):
+    size = len(vertical)
+    used = [*range(size), 2 * size]
+    taps = [v + h for v, h in zip(vertical, horizontal, strict=True)]
+    code_bar, found = _predict_bar(code, [w[jnp.array(used)] for w in weights], [*taps, bias])
+    return code_bar, tuple(
+        jnp.zeros_like(w).at[jnp.array(used)].set(bar) for w, bar in zip(weights, found, strict=True)
+    )
 
 
 def _slopes(steps: int, leak: float | None, final_leak: float | None, dtype) -> Float[Array, " n"]:

@@ -22,7 +22,10 @@ def make_schedule(config) -> optax.Schedule:
 
 
 def make_optimizer(config) -> optax.GradientTransformation:
-    """Clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says."""
+    """Clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says.
+
+    config.skip_nonfinite: so many batches in a row may have gradients that are not finite; they change nothing.
+    """
     rules = {
         "radam": lambda: optax.scale_by_radam(b1=config.b1, b2=config.b2),
         "adam": lambda: optax.scale_by_adam(b1=config.b1, b2=config.b2),
@@ -31,15 +34,16 @@ def make_optimizer(config) -> optax.GradientTransformation:
     }
     if config.name not in rules:
         raise ValueError(f"optim.name is {config.name!r}, must be one of {', '.join(rules)}")
-    return optax.chain(
+    chain = optax.chain(
         optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
         rules[config.name](),
         optax.add_decayed_weights(config.weight_decay) if config.weight_decay else optax.identity(),
         optax.scale_by_learning_rate(make_schedule(config)),
     )
+    return optax.apply_if_finite(chain, config.skip_nonfinite) if config.skip_nonfinite else chain
 
 
-ADAM_SHARE = 0.1  # of Muon's rate, for what Muon is not for
+ADAM_SHARE = 0.03  # of Muon's rate, for what Muon is not for
 MUON_MAX_FAN = 8  # outputs per input; heads that fan out further, like a filter predictor's, diverge under Muon
 
 

@@ -33,6 +33,7 @@ def read_safetensors(path) -> tuple[dict, dict]:
 
     Raises InputError for a file that is missing, no safetensors, or without our header.
     """
+    import ml_dtypes  # noqa: F401  teaches NumPy bfloat16
     from safetensors import SafetensorError, safe_open
 
     path = pathlib.Path(path)
