@@ -84,17 +84,21 @@ def run(state, first, step, sources, checkpoints, config, log_path):
     data, total = config.data, config.total_steps
     pending, since = None, time.monotonic()
     with open(log_path, "a") as log:
-        for number in range(first + 1, total + 1):
-            crops = photos.batch(sources, config.seed, number, data.size, data.batch_size, data.min_scale)
-            state, metrics = step(state, {"sharp": crops})
-            # Logged one step late, so that the device never waits for the console.
+        try:
+            for number in range(first + 1, total + 1):
+                crops = photos.batch(sources, config.seed, number, data.size, data.batch_size, data.min_scale)
+                state, metrics = step(state, {"sharp": crops})
+                # Logged one step late, so that the device never waits for the console.
+                if pending is not None:
+                    due, pending = pending, None
+                    since = report(log, *due, since, config)
+                if number % config.log_every == 0:
+                    pending = (number, metrics)
+                if number % config.checkpoint_every == 0 or number == total:
+                    checkpoints.save(number, state)
+        finally:
             if pending is not None:
-                since = report(log, *pending, since, config)
-            pending = (number, metrics) if number % config.log_every == 0 else None
-            if number % config.checkpoint_every == 0 or number == total:
-                checkpoints.save(number, state)
-        if pending is not None:
-            report(log, *pending, since, config)
+                report(log, *pending, since, config)
     return state
 
 

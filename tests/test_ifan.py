@@ -20,6 +20,15 @@ from restore_jax.weights.ifan import our_name, to_our_layout
 MANIFEST = json.loads((pathlib.Path(__file__).parent / "golden" / "ifan_manifest.json").read_text())
 
 
+def random_params(**options):
+    """Parameters drawn by NumPy: compiling the initialisation of a hundred parameters takes far longer than a test."""
+    rng = np.random.default_rng(0)
+    shapes = parameter_shapes("ifan", options)
+    return jax.tree.map(
+        lambda x: jnp.asarray(rng.normal(0, 0.5 / np.sqrt(x.size) ** 0.5, x.shape), jnp.float32), shapes
+    )
+
+
 def count(**options):
     return sum(leaf.size for leaf in jax.tree.leaves(parameter_shapes("ifan", options)))
 
@@ -105,10 +114,11 @@ def test_every_published_parameter_finds_its_place():
     ],
 )
 def test_each_ablation_runs_and_all_its_parameters_matter(options):
-    model = models.create("ifan", width=2, **{"num_filters": 3, **options})
+    options = {"width": 2, "num_filters": 3, **options}
+    model = models.create("ifan", **options)
     image, right, left, sharp = jax.random.uniform(jax.random.key(0), (4, 1, 16, 24, 3))
     views = {"right": right, "left": left} if options.get("input") == "dual" else {}
-    params = jax.jit(model.init)(jax.random.key(1), image, **views)
+    params = random_params(**options)
 
     def total(params):
         out = model.apply(params, image, sharp=sharp if options.get("reblur") else None, **views)
@@ -123,7 +133,7 @@ def test_each_ablation_runs_and_all_its_parameters_matter(options):
 
 def test_bfloat16_computes_in_it_and_stays_close():
     image = jax.random.uniform(jax.random.key(0), (1, 32, 32, 3))
-    params = jax.jit(models.create("ifan", width=4, num_filters=3).init)(jax.random.key(1), image)
+    params = random_params(width=4, num_filters=3)
     full, low = (
         jax.jit(models.create("ifan", width=4, num_filters=3, dtype=dtype).apply)(params, image)
         for dtype in (jnp.float32, jnp.bfloat16)

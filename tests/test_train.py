@@ -115,6 +115,7 @@ def task_config(**augment):
     config = train.load_config(CONFIG, [])
     with config.unlocked():
         config.augment.update({"grey": 0.0, "noise": 0.0, **augment})
+        config.render.linear_light = 0.0
     return config
 
 
@@ -128,8 +129,8 @@ def test_rendered_views_belong_together(folder):
     np.testing.assert_allclose(views["sharp"], sharp[:, 8:-8, 8:-8] / np.float32(255), atol=1e-5)
     levels = 255 * np.asarray(views["blurred"])
     np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
-    # Each level is rounded, in linear light or encoded: the mean of the views is the picture within about a level.
-    np.testing.assert_allclose((views["left"] + views["right"]) / 2, views["blurred"], atol=0.05)
+    # Each of the three is rounded to levels of its own.
+    np.testing.assert_allclose((views["left"] + views["right"]) / 2, views["blurred"], atol=1.01 / 255)
     assert float(jnp.abs(views["left"] - views["right"]).max()) > 0.05
 
 
@@ -210,7 +211,7 @@ def test_radam_is_the_papers():
     config = ml_collections.ConfigDict(
         {
             "name": "radam", "rate": 0.01, "b1": 0.9, "b2": 0.99, "weight_decay": 0.01, "clip": 0.5,
-            "schedule": "constant", "warmup_steps": 0,
+            "schedule": "constant", "warmup_steps": 0, "skip_nonfinite": 0,
         }
     )  # fmt: skip
     rng = np.random.default_rng(0)
@@ -219,14 +220,23 @@ def test_radam_is_the_papers():
     params = jnp.asarray(start, jnp.float32)
     state = optimizer.init(params)
     for gradient in gradients:
-        updates, state = optimizer.update(jnp.asarray(gradient, jnp.float32), state, params)
+        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic
+            updates, state = optimizer.update(jnp.asarray(gradient, jnp.float32), state, params)
         params = params + updates
     np.testing.assert_allclose(params, radam_numpy(gradients, 0.01, 0.9, 0.99, 0.01, 0.5, start), rtol=1e-4)
 
 
 def test_muon_steps_are_orthogonal():
     config = ml_collections.ConfigDict(
-        {"name": "muon", "rate": 0.1, "weight_decay": 0.0, "clip": 0.0, "schedule": "constant", "warmup_steps": 0}
+        {
+            "name": "muon",
+            "rate": 0.1,
+            "weight_decay": 0.0,
+            "clip": 0.0,
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "skip_nonfinite": 0,
+        }
     )
     kernel = jnp.asarray(np.random.default_rng(0).standard_normal((3, 3, 4, 6)), jnp.float32)
     params = {"kernel": kernel, "bias": jnp.ones(6)}
