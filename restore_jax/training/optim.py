@@ -8,7 +8,7 @@ import optax.contrib
 
 
 def make_schedule(config) -> optax.Schedule:
-    """ "constant", "step" (halved at the boundaries) or "cosine" to final_rate, after a linear warm-up."""
+    """Constant, step (halved at the boundaries) or cosine to final_rate, by config.schedule; first a linear warm-up."""
     rate, warm = config.rate, config.warmup_steps
     if config.schedule == "constant":
         schedule = optax.constant_schedule(rate)
@@ -26,10 +26,14 @@ def make_optimizer(config) -> optax.GradientTransformation:
 
     config.skip_nonfinite: so many batches in a row may have gradients that are not finite; they change nothing.
     """
+
+    def adam():
+        return optax.scale_by_adam(b1=config.b1, b2=config.b2)
+
     rules = {
         "radam": lambda: optax.scale_by_radam(b1=config.b1, b2=config.b2),
-        "adam": lambda: optax.scale_by_adam(b1=config.b1, b2=config.b2),
-        "adamw": lambda: optax.scale_by_adam(b1=config.b1, b2=config.b2),
+        "adam": adam,
+        "adamw": adam,
         "muon": _scale_by_muon,
     }
     if config.name not in rules:

@@ -26,7 +26,7 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
         if path is None:
             raise InputError(f"{name}: the checkpoint has a parameter {published!r} that this network does not know")
         if path not in expected:
-            if path.startswith(_OPTIONAL.get(name, ())):
+            if path.startswith(table.OPTIONAL):
                 continue
             raise InputError(f"{name}: parameter {published!r} has no place in this network with options {options}")
         value = np.asarray(table.to_our_layout(published, np.asarray(array)), np.float32)
@@ -40,9 +40,6 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
         if path not in converted:
             raise InputError(f"{name}: the checkpoint lacks the parameter for {path!r}")
     return {"params": unflatten(converted)}
-
-
-_OPTIONAL = {"ifan": ("reblur_predictor/",)}
 
 
 def convert_files(name: str, paths, out, **options) -> None:

@@ -24,6 +24,10 @@ _PREDICTORS = {
 }
 
 
+# Published parameters that a network without the part they belong to leaves out.
+OPTIONAL = ("reblur_predictor/",)
+
+
 def our_name(name: str) -> str | None:
     """'Network.conv1_1.0.weight' -> 'feature_encoder/conv1_1/kernel'; None for a name IFAN does not have."""
     stem, _, kind = name.rpartition(".")
