@@ -164,7 +164,11 @@ def parser() -> argparse.ArgumentParser:
     example = "example: restore-jax bench ifan iac --torch --json bench.json"
     options = Parser(prog="restore-jax bench", description="Measures speed and memory on this machine.", epilog=example)
     options.add_argument(
-        "what", nargs="*", default=["ifan"], metavar="ifan|iac", help="what to measure (default: ifan)"
+        "what",
+        nargs="*",
+        default=["ifan"],
+        metavar="ifan|iac|train",
+        help="what to measure (default: ifan); train has options of its own",
     )
     options.add_argument("--size", type=size, default=(720, 1280), metavar="WxH", help="of the image (1280x720)")
     options.add_argument("--full", action="store_true", help="IFAN at 1680x1120 too")
@@ -180,6 +184,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Measures, prints the table, and writes --json."""
     argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["train"]:
+        from restore_jax import bench_train
+
+        return bench_train.main(argv[1:])
     args = parser().parse_args(argv)
     for word in args.what:
         if word not in WHAT:

@@ -1,6 +1,6 @@
 """Pictures beside each other, for comparing them by eye."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -42,3 +42,10 @@ def labelled(rows: Sequence[Sequence[tuple[str, np.ndarray]]], gap: int = 8) -> 
             draw.text((left, top + bar // 2), label, fill="black", font=font, anchor="lm")
             sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top + bar))
     return np.asarray(sheet)
+
+
+def sheet(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A labelled sheet of {name: (k, h, w, 3) floats in [0, 1]}: a row an example, a column a name. uint8."""
+    names = list(pictures)
+    eight_bit = {name: np.round(255 * np.clip(pictures[name], 0, 1)).astype(np.uint8) for name in names}
+    return labelled([[(name, eight_bit[name][k]) for name in names] for k in range(len(eight_bit[names[0]]))])

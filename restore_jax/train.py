@@ -1,16 +1,21 @@
 """Train a network: python -m restore_jax.train --config=configs/ifan.py --workdir=DIR
 
 The same command goes on where a stopped run was. Everything a run does is in its config; the loop knows no model and
-no task. WORKDIR gets config.json, checkpoints/, metrics.jsonl, and at the end final.safetensors for `restore-jax deblur
---weights`.
+no task. WORKDIR gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/, and at the end final.safetensors
+for `restore-jax deblur --weights`.
+
+One process a machine: on a TPU pod or under Slurm add --distributed to the same command on every machine; elsewhere
+say --coordinator=HOST:PORT --processes=N --process=I.
 """
 
 import argparse
+import errno
 import json
 import pathlib
 import sys
-import time
 
+from restore_jax import atomic
+from restore_jax.config import differences, load_config, with_folders
 from restore_jax.errors import InputError
 
 
@@ -19,142 +24,214 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(
         prog="restore-jax train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--config", required=True, metavar="FILE[:ARG]", help="config file and its variant: configs/ifan.py:tiny"
-    )
-    parser.add_argument("--workdir", required=True, metavar="DIR", help="where the run lives")
+    add = parser.add_argument
+    add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and its variant: configs/ifan.py:tiny")
+    add("--workdir", required=True, metavar="DIR", help="where the run lives")
+    add("--data", nargs="+", metavar="FOLDER", help="train on these: sharp photographs, or blurred/ and sharp/ in each")
+    add("--held-out", nargs="+", metavar="FOLDER", default=(), help="evaluate on these, of the same kind (else not)")
+    add("--distributed", action="store_true", help="one of several processes, which the cluster describes")
+    add("--coordinator", metavar="HOST:PORT", help="one of several processes: where process 0 listens,")
+    add("--processes", type=int, metavar="N", help="how many they are,")
+    add("--process", type=int, metavar="I", help="and which this is, from 0")
     arguments, overrides = parser.parse_known_args(argv)
     config = load_config(arguments.config, overrides)
+    if arguments.data:
+        config = with_folders(config, arguments.data, arguments.held_out)
+    elif arguments.held_out:
+        raise InputError("--held-out: goes with --data")
+    given = (arguments.coordinator, arguments.processes, arguments.process)
+    if any(value is not None for value in given) and None in given:
+        raise InputError("--coordinator, --processes and --process belong together")
+    if arguments.distributed or arguments.coordinator:
+        import jax
+
+        jax.distributed.initialize(*given)
     train(config, arguments.workdir)
     return 0
 
 
-def train(config, workdir) -> None:
-    """Run `config` to its last step, from the newest checkpoint in `workdir` if there is one."""
+def train(config, workdir) -> pathlib.Path | None:
+    """Run `config` to its last step, from the newest checkpoint in `workdir` if there is one.
+
+    Returns the path of final.safetensors, None if the run was told to stop before. Raises InputError for bad input and
+    a full disk, FloatingPointError when the loss is not finite.
+    """
+    workdir = pathlib.Path(workdir)
+    try:
+        return _train(config, workdir)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            raise
+        raise InputError(f"{workdir}: cannot be written: {error.strerror}; checkpoints are as they were") from error
+
+
+def _train(config, workdir):
     import jax
 
-    from restore_jax import models, tasks, weights
-    from restore_jax.data import photos
+    from restore_jax import models, tasks
+    from restore_jax.data.loader import training_batches
+    from restore_jax.data.sources import open_source
+    from restore_jax.restore import enable_compilation_cache
     from restore_jax.training.checkpoint import Checkpoints
+    from restore_jax.training.interrupt import Interrupt
+    from restore_jax.training.log import Log
+    from restore_jax.training.mesh import abstract_on, global_batch, make_mesh
     from restore_jax.training.optim import make_optimizer
+    from restore_jax.training.profile import Profile
     from restore_jax.training.state import create_state
     from restore_jax.training.step import make_step
 
-    workdir = pathlib.Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "config.json").write_text(config.to_json(indent=2))
+    enable_compilation_cache()
 
-    model = models.create(config.model.name, **config.model.options)
+    # What runs. Nothing here touches the disk, so that bad input leaves no trace.
+    mesh = make_mesh(config.mesh.fsdp)
+    computing = {"dtype": jax.numpy.dtype(config.dtype), "remat": config.remat}
+    model = models.create(config.model.name, **config.model.options, **computing)
     task = tasks.get(config.task)
     optimizer = make_optimizer(config.optim)
-    sources = photos.load_photos(config.data.folders, config.data.size)
-    step = make_step(model, task, optimizer, config)
+    if config.data.batch_size % (config.accumulate * jax.device_count()):
+        raise InputError(
+            f"data.batch_size={config.data.batch_size} does not divide over accumulate={config.accumulate} parts on "
+            f"{jax.device_count()} devices"
+        )
+    source = open_source(config.data)
+    evaluation_source = open_source(config.evaluation.data) if config.evaluation.every else None
+    here, processes = jax.process_index(), jax.process_count()
+
+    def fresh():
+        return create_state(task.initial_params(model, jax.random.key(config.seed), config), optimizer)
+
+    # Where it starts.
+    keep_config(workdir, config)
+    checkpoints = Checkpoints(workdir / "checkpoints", config.keep_checkpoints, config.keep_period)
+    abstract = abstract_on(mesh, jax.eval_shape(fresh))
+    state, first, start = starting_point(abstract, fresh, optimizer, checkpoints, config)
+    log = Log(workdir, config, first)
+    log.say(f"{start}; {jax.device_count()} x {jax.devices()[0].device_kind} in {processes} process(es)")
+
+    step = make_step(model, task, optimizer, config, mesh, abstract)
+    evaluate = make_evaluate(model, task, config, mesh, abstract, evaluation_source, log, workdir)
+    rows = training_batches(source, config.data, config.seed, first, here, processes)
+    try:
+        with Interrupt() as interrupt, Profile(config.profile, workdir / "profile") as profile:
+            if first == 0:
+                evaluate(0, state)
+            number, stop = first, False
+            while number < config.total_steps and not stop:
+                number += 1
+                with log.waiting():
+                    batch = next(rows)
+                profile.before(number)
+                state, metrics = step(state, global_batch(batch, mesh))
+                log.step(number, metrics)
+                stop = interrupt.came(number)
+                if number % config.checkpoint_every == 0 or number == config.total_steps or stop:
+                    log.flush()  # nothing that is not finite is saved
+                    checkpoints.save(number, state)
+                if config.evaluation.every and number % config.evaluation.every == 0:
+                    evaluate(number, state)
+        checkpoints.wait()
+        if number < config.total_steps:
+            log.say(f"stopped at step {number}, which is saved; the same command goes on from there")
+            return None
+        return write_weights(workdir / "final.safetensors", state, config, log)
+    finally:
+        rows.close()
+        log.close()
+        checkpoints.close()
+
+
+def keep_config(workdir, config) -> None:
+    """WORKDIR/config.json, the config as resolved; says what differs from that of the run so far."""
+    import jax
+
+    path = workdir / "config.json"
+    text = config.to_json(indent=2)
+    if jax.process_index() != 0:
+        return
+    if path.exists():
+        for line in differences(json.loads(path.read_text()), json.loads(text)):
+            print(f"changed since this run began: {line}", flush=True)
+    atomic.write(path, text.encode())
+
+
+def starting_point(abstract, fresh, optimizer, checkpoints, config):
+    """(state, its step, a line that says which): the newest checkpoint of the workdir, else of config.resume, else
+    config.init_weights, else `fresh()`."""
+    import jax
+
+    from restore_jax import weights
+    from restore_jax.training.checkpoint import Checkpoints
+    from restore_jax.training.state import create_state
+
+    def say(text):
+        print(text, file=sys.stderr, flush=True)
+
+    layout = jax.tree.map(lambda x: x.sharding, abstract)
+    if (found := checkpoints.restore_newest(abstract, say)) is not None:
+        step, state = found
+        return state, step, f"resumed from step {step}"
+    if config.resume:
+        folder = pathlib.Path(config.resume) / "checkpoints"
+        if not folder.is_dir():
+            raise InputError(f"{config.resume}: config.resume names a run's workdir, but it has no checkpoints/")
+        other = Checkpoints(folder)
+        found = other.restore_newest(abstract, say)
+        other.close()
+        if found is None:
+            raise InputError(f"{folder}: holds no checkpoint")
+        step, state = found
+        return state, step, f"step {step} of {config.resume}"
     if config.init_weights:
         params = weights.load_into(config.init_weights, config.model.name, config.model.options)
-    else:
-        params = task.initial_params(model, jax.random.key(config.seed), config)
-    state = create_state(params, optimizer)
-
-    checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if (newest := checkpoints.newest_step()) is not None:
-        state = checkpoints.restore(newest, state)
-        print(f"resumed from step {newest}", flush=True)
-    else:
-        newest = 0
-
-    try:
-        state = run(state, newest, step, sources, checkpoints, config, workdir / "metrics.jsonl")
-    finally:
-        checkpoints.close()
-    card = {"config": json.loads(config.to_json()), "steps": int(state.step)}
-    weights.save(
-        workdir / "final.safetensors",
-        jax.device_get(state.ema),
-        config.model.name,
-        config.model.options.to_dict(),
-        card,
-    )
-    print(f"wrote {workdir / 'final.safetensors'}", flush=True)
+        state = jax.jit(lambda p: create_state(p, optimizer), out_shardings=layout)(params)
+        return state, 0, f"weights {config.init_weights}"
+    return jax.jit(fresh, out_shardings=layout)(), 0, "fresh parameters"
 
 
-def run(state, first, step, sources, checkpoints, config, log_path):
-    """Steps `first` to config.total_steps; returns the last state, which is checkpointed."""
-    from restore_jax.data import photos
+def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
+    """A function (step, state): means over the evaluation's examples to the log, its first pictures to panels/."""
+    import jax
 
-    data, total = config.data, config.total_steps
-    pending, since = None, time.monotonic()
-    with open(log_path, "a") as log:
-        try:
-            for number in range(first + 1, total + 1):
-                crops = photos.batch(sources, config.seed, number, data.size, data.batch_size, data.min_scale)
-                state, metrics = step(state, {"sharp": crops})
-                # Logged one step late, so that the device never waits for the console.
-                if pending is not None:
-                    due, pending = pending, None
-                    since = report(log, *due, since, config)
-                if number % config.log_every == 0:
-                    pending = (number, metrics)
-                if number % config.checkpoint_every == 0 or number == total:
-                    checkpoints.save(number, state)
-        finally:
-            if pending is not None:
-                report(log, *pending, since, config)
-    return state
+    from restore_jax.data.loader import evaluation_batches
+    from restore_jax.io import to_float, write_photo
+    from restore_jax.panels import sheet
+    from restore_jax.training.evaluation import evaluate_all, make_evaluation
 
+    if source is None:
+        return lambda step, state: None
+    function = make_evaluation(model, task, config, mesh, jax.tree.map(lambda x: x.sharding, abstract.ema))
+    here, devices = (jax.process_index(), jax.process_count()), jax.device_count()
+    data = config.evaluation.data.copy_and_resolve_references()
+    data.batch_size = -(-data.batch_size // devices) * devices
 
-def report(log, step, metrics, since, config) -> float:
-    """One line to the console, one to the log; stops the run at a NaN. Returns the time now."""
-    values = {name: float(value) for name, value in metrics.items()}
-    now = time.monotonic()
-    rate = config.log_every / (now - since)
-    left = (config.total_steps - step) / rate
-    log.write(json.dumps({"step": step, **values, "steps_per_second": rate}) + "\n")
-    log.flush()
-    shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-    print(f"step {step}/{config.total_steps}  {shown}  {rate:.2f} steps/s  {left / 60:.0f} min left", flush=True)
-    if values["loss"] != values["loss"] and not config.optim.skip_nonfinite:
-        raise FloatingPointError(f"the loss is NaN at step {step}; the last checkpoint is from before it")
-    return now
+    def evaluate(step, state):
+        means, pictures = evaluate_all(function, state.ema, evaluation_batches(source, data, *here), mesh)
+        values = {f"evaluation/{name}": value for name, value in means.values().items()}
+        log.write(step, values)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in means.values().items())
+        log.say(f"step {step}  evaluation of {means.count} examples: {shown}")
+        if pictures and jax.process_index() == 0:
+            panel = sheet(pictures)
+            write_photo(workdir / "panels" / f"{step:08d}.png", to_float(panel))
+            log.picture(step, "panels", panel)
+
+    return evaluate
 
 
-def load_config(source: str, overrides):
-    """The ml_collections config of FILE[:ARG], with `--config.a.b=value` overrides applied. Raises InputError."""
-    import importlib.util
+def write_weights(path, state, config, log) -> pathlib.Path:
+    """The mean weights (EMA) as a file that `restore-jax deblur --weights` takes."""
+    import jax
 
-    file, _, variant = source.partition(":")
-    if not pathlib.Path(file).is_file():
-        raise InputError(f"{file}: no such config file")
-    spec = importlib.util.spec_from_file_location("restore_jax_config", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(variant)
-    for override in overrides:
-        name, equals, value = override.removeprefix("--config.").partition("=")
-        if not override.startswith("--config.") or not equals:
-            raise InputError(f"{override}: unknown argument; overrides look like --config.optim.rate=1e-4")
-        _override(config, name, value)
-    return config.lock()
+    from restore_jax import weights
+    from restore_jax.training.mesh import gathered
 
-
-def _override(config, name, text):
-    import ast
-
-    *path, leaf = name.split(".")
-    node = config
-    for part in path:
-        if part not in node:
-            raise InputError(f"--config.{name}: the config has no {part!r}")
-        node = node[part]
-    if leaf not in node:
-        raise InputError(f"--config.{name}: the config has no such key; it has {', '.join(node.keys())}")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    try:
-        node[leaf] = value
-    except (TypeError, ValueError) as error:
-        raise InputError(f"--config.{name}={text}: {error}") from error
+    card = {"config": json.loads(config.to_json()), "steps": config.total_steps}
+    params = gathered(state.ema)
+    if jax.process_index() == 0:
+        weights.save(path, params, config.model.name, config.model.options.to_dict(), card)
+    log.say(f"wrote {path}")
+    return path
 
 
 if __name__ == "__main__":

@@ -1,31 +1,89 @@
-"""Checkpoints of a run: Orbax, atomic, the newest few kept."""
+"""Checkpoints of a run: Orbax, written in the background, whole or not there; the newest whole one is found."""
 
 import pathlib
+import secrets
+from collections.abc import Callable
 
 import jax
 import orbax.checkpoint as ocp
 
+from restore_jax.errors import InputError
+
 
 class Checkpoints:
-    """WORKDIR/checkpoints: save(step, state), restore the newest into the shape of a given state."""
+    """FOLDER/STEP, the newest `keep` of them and besides every step that `keep_period` divides (0: none)."""
 
-    def __init__(self, workdir, keep: int = 3):
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-        self._manager = ocp.CheckpointManager(pathlib.Path(workdir).absolute() / "checkpoints", options=options)
-
-    def newest_step(self) -> int | None:
-        """The newest step saved, None for a new run."""
-        return self._manager.latest_step()
+    def __init__(self, folder, keep: int = 3, keep_period: int = 0):
+        self._folder = pathlib.Path(folder).absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, keep_period=keep_period or None)
+        try:
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot hold checkpoints: {error.strerror or error}") from error
 
     def save(self, step: int, state) -> None:
-        """Write in the background; returns once the arrays are copied."""
-        self._manager.save(step, args=ocp.args.StandardSave(state))
+        """Write in the background; returns once the arrays are copied. InputError if this or the last one failed."""
+        self._writing(step, lambda: self._manager.save(step, args=ocp.args.StandardSave(state)))
 
-    def restore(self, step: int, like):
-        """The state saved at `step`, in the structure and sharding of `like`."""
+    def wait(self) -> None:
+        """Until what is being written is whole. Raises InputError if it failed."""
+        self._writing(self._manager.latest_step(), self._manager.wait_until_finished)
+
+    def restore_newest(self, like, say: Callable[[str], None]):
+        """(step, state) of the newest whole checkpoint, laid out as `like`; None if there is none at all.
+
+        One that cannot be read is named through `say` and moved to damaged/ beside FOLDER. InputError if all are so.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        damaged = []
+        for step in steps:
+            try:
+                state = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+                trouble = None
+            except Exception as error:
+                trouble = error
+            if not _anywhere(trouble is not None):
+                for number in damaged:
+                    self._set_aside(number)
+                return step, state
+            reason = " ".join(str(trouble).split())[:160] if trouble else "another process cannot read its part"
+            say(f"{self._folder / str(step)}: damaged, the one before is used ({reason})")
+            damaged.append(step)
+        if damaged:
+            raise InputError(f"{self._folder}: no checkpoint fits this run; the newest is step {damaged[0]}: {reason}")
+        return None
 
     def close(self) -> None:
-        """Wait for what is being written."""
-        self._manager.close()
+        """Wait for what is being written, and let go."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def _writing(self, step, write):
+        try:
+            write()
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{self._folder}: the checkpoint of step {step} or before could not be written ({reason}); "
+                f"earlier ones are as they were"
+            ) from error
+
+    def _set_aside(self, step):
+        if jax.process_index() == 0:
+            damaged = self._folder.parent / "damaged"
+            damaged.mkdir(exist_ok=True)
+            (self._folder / str(step)).rename(damaged / f"{step}-{secrets.token_hex(4)}")
+        _anywhere(False)  # the others wait until it is gone
+        self._manager.reload()
+
+
+def _anywhere(failed: bool) -> bool:
+    """Whether it failed in any process."""
+    if jax.process_count() == 1:
+        return failed
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(failed).any())

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules from a config, by optax."""
 
 import math
+import re
 
 import jax
 import optax
@@ -25,6 +26,9 @@ def make_optimizer(config) -> optax.GradientTransformation:
     """Clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says.
 
     config.skip_nonfinite: so many batches in a row may have gradients that are not finite; they change nothing.
+    config.groups: (pattern, factor) pairs; parameters whose path (such as "filter_encoder/conv1_1/kernel") a pattern
+    is found in have their rate multiplied by its factor, the first that fits; 0 freezes them.
+    Raises ValueError for an unknown name and, at init, for a pattern that fits no parameter.
     """
 
     def adam():
@@ -39,15 +43,42 @@ def make_optimizer(config) -> optax.GradientTransformation:
     if config.name not in rules:
         raise ValueError(f"optim.name is {config.name!r}, must be one of {', '.join(rules)}")
     chain = optax.chain(
+        _scale_groups(config.groups, frozen_only=True),  # what is frozen does not count in the norm
         optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
         rules[config.name](),
         optax.add_decayed_weights(config.weight_decay) if config.weight_decay else optax.identity(),
         optax.scale_by_learning_rate(make_schedule(config)),
+        _scale_groups(config.groups),
     )
     return optax.apply_if_finite(chain, config.skip_nonfinite) if config.skip_nonfinite else chain
 
 
-ADAM_SHARE = 0.03  # of Muon's rate, for what Muon is not for
+def _scale_groups(groups, frozen_only: bool = False) -> optax.GradientTransformation:
+    """Multiplies each parameter's update by the factor of its group; frozen_only: by 0 or 1."""
+
+    def init(params):
+        paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in _leaves(params)]
+        for pattern, _ in groups:
+            if not any(re.search(pattern, path) for path in paths):
+                raise ValueError(f"optim.groups: {pattern!r} is found in no parameter's path, such as {paths[0]}")
+        return optax.EmptyState()
+
+    def factor(path):
+        path = jax.tree_util.keystr(path, simple=True, separator="/")
+        found = next((float(factor) for pattern, factor in groups if re.search(pattern, path)), 1.0)
+        return float(found != 0) if frozen_only else found
+
+    def update(updates, state, params=None):
+        return jax.tree_util.tree_map_with_path(lambda path, x: factor(path) * x, updates), state
+
+    return optax.GradientTransformation(init, update) if groups else optax.identity()
+
+
+def _leaves(tree):
+    return jax.tree_util.tree_flatten_with_path(tree)[0]
+
+
+ADAM_SHARE = 0.1  # of Muon's rate, for what Muon is not for
 MUON_MAX_FAN = 8  # outputs per input; heads that fan out further, like a filter predictor's, diverge under Muon
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
@@ -20,6 +21,4 @@ class TrainState:
 
 def create_state(params, optimizer: optax.GradientTransformation) -> TrainState:
     """A fresh state at step 0."""
-    return TrainState(
-        jax.numpy.zeros((), jax.numpy.int32), params, jax.tree.map(lambda x: x.copy(), params), optimizer.init(params)
-    )
+    return TrainState(jnp.zeros((), jnp.int32), params, jax.tree.map(jnp.copy, params), optimizer.init(params))

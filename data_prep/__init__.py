@@ -1,0 +1,78 @@
+"""Datasets: checks of the trees their authors publish, and TFDS packages built from them without TensorFlow.
+
+A dataset is a package of this folder. Its `layout.py` says what the tree holds; the check and the builder both read it.
+Names are "dpdd", or "dpdd/png8" for one of several configs; a bare name means the first.
+"""
+
+import dataclasses
+import importlib
+import os
+from pathlib import Path
+
+from data_prep.layout import Layout
+from restore_jax.errors import InputError
+
+NAMES = ("dpdd", "realdof", "pixeldp", "cuhk_blur")
+
+
+def layouts(dataset: str) -> dict[str, Layout]:
+    """{config: layout} of a dataset of NAMES; the first is what its bare name means."""
+    return importlib.import_module(f"data_prep.{dataset}.layout").LAYOUTS
+
+
+def find(name: str, partial: bool = False) -> tuple[str, str, Layout]:
+    """(dataset, config, layout) of "dpdd" or "dpdd/png8"; partial: of a part of it, whose scenes are not counted.
+
+    The config of a part ends in "_partial", so that what is built from it is never taken for the whole.
+    """
+    dataset, slash, config = name.partition("/")
+    if dataset not in NAMES:
+        raise InputError(f"{name}: no such dataset; there are {', '.join(NAMES)}")
+    found = layouts(dataset)
+    config = config if slash else next(iter(found))
+    if config not in found:
+        raise InputError(f"{name}: {dataset} has no config {config!r}; it has {', '.join(found)}")
+    layout = found[config]
+    if partial:
+        return dataset, f"{config}_partial", dataclasses.replace(layout, splits=dict.fromkeys(layout.splits))
+    return dataset, config, layout
+
+
+def survey(name: str, tree: str | os.PathLike, partial: bool = False):
+    """A `data_prep.trees.Survey` of a raw tree: its scenes and what is wrong with it.
+
+    Reads names and image headers only. partial: scenes are not counted. InputError for an unknown name.
+    """
+    from data_prep import trees
+
+    return trees.survey(find(name, partial)[2], Path(tree))
+
+
+def check(name: str, tree: str | os.PathLike, partial: bool = False) -> list[str]:
+    """What is wrong with a raw tree, a line each that names the file; nothing if it is as published. See `survey`."""
+    return survey(name, tree, partial).problems
+
+
+def data_folder() -> Path:
+    """Where datasets are built unless told: $RESTORE_JAX_DATA, or ~/.cache/restore_jax/datasets."""
+    return Path(os.environ.get("RESTORE_JAX_DATA") or "~/.cache/restore_jax/datasets").expanduser()
+
+
+def build(name: str, tree: str | os.PathLike, data_dir: str | os.PathLike | None = None, partial: bool = False) -> Path:
+    """Builds array_record files of a raw tree and returns their folder, for `tfds.builder_from_directory`.
+
+    The images are stored as their files are, byte for byte. The folder is there only once it is whole.
+    data_dir: default `data_folder()`. partial: of a part of the dataset, built under the config's name + "_partial".
+    InputError: the tree has a problem, the folder is there already or cannot be written, TFDS is not installed.
+    """
+    from data_prep import building
+
+    dataset, config, layout = find(name, partial)
+    return building.build(dataset, config, layout, Path(tree), Path(data_dir or data_folder()).expanduser())
+
+
+def split_sizes(path: str | os.PathLike) -> dict[str, int]:
+    """{split: number of scenes} of a built dataset."""
+    from data_prep.building import tfds
+
+    return {split: info.num_examples for split, info in tfds.builder_from_directory(path).info.splits.items()}

@@ -1,0 +1,1 @@
+"""DPDD: defocused photographs, their dual-pixel views and sharp counterparts."""

@@ -1,0 +1,52 @@
+"""What the header of a PNG or JPEG file states."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from restore_jax.codecs import pillow, png
+
+_END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
+_PALETTE = 3
+_KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+
+class Header(NamedTuple):
+    """size: (width, height). bits: of a sample. channels: 1 grey, 3 colour, 2 and 4 with alpha (4 also CMYK)."""
+
+    size: tuple[int, int]
+    bits: int
+    channels: int
+
+
+def read_header(path: Path) -> Header:
+    """The header of an image file, read from its first bytes and, for a PNG, its last 12. Raises ValueError."""
+    try:
+        with open(path, "rb") as fp:
+            head = fp.read(33)
+            if not head:
+                raise ValueError("empty file")
+            kind = "PNG" if head.startswith(png.SIGNATURE) else "JPEG" if head.startswith(b"\xff\xd8") else None
+            if kind is None:
+                raise ValueError("neither a PNG nor a JPEG file")
+            if kind != _KINDS[path.suffix.lower()]:
+                raise ValueError(f"a {kind} file by its content")
+            if kind == "JPEG":
+                return _jpeg(fp)
+            width, height, bits, channels, _ = png.read_header(head)
+            fp.seek(max(0, os.path.getsize(path) - len(_END_OF_PNG)))
+            if fp.read() != _END_OF_PNG:
+                raise ValueError("truncated: it does not end as a PNG file does")
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from error
+    if head[25] == _PALETTE:
+        raise ValueError("a PNG with a palette, expected grey or colour samples")
+    return Header((width, height), bits, channels)
+
+
+def _jpeg(fp) -> Header:
+    try:
+        image = pillow.open_lazily(fp, "jpeg")
+    except (OSError, SyntaxError, ValueError, IndexError) as error:
+        raise ValueError("damaged JPEG header") from error
+    return Header(image.size, 8, len(image.getbands()))

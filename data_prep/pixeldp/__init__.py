@@ -1,0 +1,1 @@
+"""PixelDP: defocused dual-pixel photographs of a telephone, without sharp counterparts."""

@@ -1,0 +1,1 @@
+"""RealDOF: 50 defocused photographs and their sharp counterparts, for evaluation."""

@@ -1,0 +1,103 @@
+"""Batches, by Grain. What batch number `step` holds is a pure function of (source, seed, step).
+
+A restart at any step, with any number of processes and workers, sees the batches it would have seen: the whole run is
+one endless row of examples, each epoch shuffled anew, of which batch `step` is rows step * B to (step + 1) * B, and
+process p of P makes the p-th of P equal parts of it.
+"""
+
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from absl import flags
+
+from restore_jax.data.transforms import central_crop, training_crop
+from restore_jax.errors import InputError
+
+try:
+    import grain
+except ImportError as error:
+    raise InputError("training needs what restore-jax[data] installs: pip install 'restore-jax[data]'") from error
+
+THREADS, AHEAD = 4, 4  # reading threads of a process, batches they are ahead by
+ENDLESS = 2**40  # rows: of Grain's own endless repeat batches of one row overflow
+
+
+def training_batches(
+    source, data, seed: int, first: int, process: int = 0, processes: int = 1, keep: Callable = training_crop
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches number `first` on, this process's part of each: {view: (b, size, size, 3)}. Close it when done.
+
+    data: config.data; data.batch_size is of all processes together, data.workers the processes that read (0: threads
+    of this one). Raises ValueError if the batch does not divide.
+    """
+    part = _part(data.batch_size, processes)
+    rows = grain.MapDataset.source(source).seed(seed).shuffle().repeat(ENDLESS // len(source))
+    rows = rows.random_map(functools.partial(_transformed, keep=keep, data=data))
+    batches = rows.batch(part)[first * processes + process :: processes]
+    return _iterate(batches, data.workers)
+
+
+def evaluation_batches(source, data, process: int = 0, processes: int = 1) -> Iterator[dict[str, np.ndarray]]:
+    """Every example once, in order, this process's part of each batch.
+
+    The last batch is filled up with copies. Besides the views: "index" (b,) int32, the example's number, and "mask"
+    (b,) bool, False for copies. data.size 0 takes whole pictures, which then are of one size.
+    """
+    part = _part(data.batch_size, processes)
+    first = central_crop(source[0], data)
+    count = -(-len(source) // data.batch_size) * data.batch_size
+
+    def example(row):
+        index = min(row, len(source) - 1)
+        views = central_crop(source[index], data)
+        for view, picture in views.items():
+            if picture.shape != first[view].shape:
+                raise InputError(
+                    f"evaluation: picture {index} differs in size from the first: give evaluation.data.size"
+                )
+        return {**views, "index": np.int32(index), "mask": np.bool_(row < len(source))}
+
+    batches = grain.MapDataset.range(count).map(example).batch(part)[process::processes]
+    return _iterate(batches, 0)
+
+
+def _transformed(example, rng, keep, data):
+    return keep(example, rng, data)
+
+
+def _part(batch_size, processes):
+    if batch_size % processes:
+        raise ValueError(f"data.batch_size={batch_size} does not divide by {processes} processes")
+    return batch_size // processes
+
+
+def _iterate(batches, workers):
+    rows = batches.to_iter_dataset(grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD))
+    if workers:
+        # Grain asks absl's flags for its settings, and they refuse before someone has parsed them.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
+        rows = rows.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _begin_worker)
+    rows = iter(rows)
+    try:
+        yield from rows
+    finally:
+        rows.close()
+
+
+def _begin_worker(index, count):
+    """A reading process leaves Ctrl-C and SIGTERM, which go to all processes of a run, to the one that trains."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    # Else it would wait for a killed trainer for ever.
+    multiprocessing.parent_process().join()
+    os._exit(1)

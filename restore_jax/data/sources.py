@@ -1,0 +1,234 @@
+"""Where training examples come from: `open_source(config.data)` gives something with `len` and `[i]`.
+
+An example is a dict of views, (h, w, 3) uint8 or uint16 arrays of one size:
+    sharp                    alone: the task defocuses it
+    blurred, sharp           a pair
+    left, right              besides these, the views of a dual-pixel camera
+Sources: "photos" (folders of sharp photographs), "pairs" (folders that hold blurred/ and sharp/, and may hold left/ and
+right/), "tfds" (a dataset that `restore-jax data build` made), "dead_leaves" (drawn, needs no data).
+"""
+
+import pathlib
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from restore_jax.data.dead_leaves import dead_leaves
+from restore_jax.data.transforms import cut_size
+from restore_jax.errors import InputError
+from restore_jax.io import find_photos, from_float, read_photo
+
+MAX_SIDE = 1024  # larger sharp photographs are halved until they fit: sharper, and they all stay in memory
+FOLDERS = {  # of pairs: the view, and what its folder may be called
+    "blurred": ("blurred", "source", "input"),
+    "sharp": ("sharp", "target", "gt"),
+    "left": ("left",),
+    "right": ("right",),
+}
+FEATURES = {  # of datasets: the view, and what its feature may be called
+    "blurred": ("combined", "source"),
+    "sharp": ("target",),
+    "left": ("left",),
+    "right": ("right",),
+}
+
+
+def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
+    """The source that `data` (config.data or config.evaluation.data) describes. Raises InputError if it is not there.
+
+    data.source, data.folders (photos, pairs) or data.name, data.split, data.directory (tfds), data.views (pairs, tfds),
+    data.cache_mb: decoded pictures kept in memory.
+    """
+    openers = {"photos": _photos, "pairs": _pairs, "tfds": _tfds, "dead_leaves": lambda _: DeadLeaves()}
+    if data.source not in openers:
+        raise InputError(f"data.source is {data.source!r}, must be one of {', '.join(openers)}")
+    if data.source in ("photos", "pairs") and not data.folders:
+        raise InputError(f"data.source={data.source!r} needs data.folders: add --data FOLDER")
+    source = openers[data.source](data)
+    return Cached(source, data.cache_mb * 2**20) if data.cache_mb else source
+
+
+class Files:
+    """Examples as files: a list of {view: path}, of which `data` (see open_source) says what is cut.
+
+    max_side: pictures are reduced to 8 bits, and halved until they fit; without, a view has 8 or 16 bits throughout.
+    """
+
+    def __init__(self, examples: Sequence[Mapping[str, pathlib.Path]], data, max_side: int | None = None):
+        self._examples, self._data, self._max_side = list(examples), data, max_side
+        self._dtypes = {} if max_side else {view: _dtype(read_photo(path)) for view, path in self._examples[0].items()}
+
+    def __len__(self):
+        return len(self._examples)
+
+    def __getitem__(self, index):
+        paths = self._examples[index]
+        views = {view: self._read(view, path) for view, path in paths.items()}
+        check_views(views, next(iter(paths.values())), self._data)
+        return views
+
+    def _read(self, view, path):
+        photo = read_photo(path)
+        if self._max_side:
+            return _halved(from_float(photo.pixels, np.uint8), self._max_side)
+        if _dtype(photo) != self._dtypes[view]:
+            first = self._examples[0][view]
+            raise InputError(f"{path}: is {_dtype(photo).__name__}, but {first} {self._dtypes[view].__name__}")
+        return from_float(photo.pixels, self._dtypes[view])
+
+
+class DeadLeaves:
+    """Drawn pictures, for trying a configuration where there is no data."""
+
+    def __len__(self):
+        return 32
+
+    def __getitem__(self, index):
+        return {"sharp": dead_leaves(np.random.default_rng([index, 7]), (160, 160))}
+
+
+class Dataset:
+    """A prepared TFDS dataset, its features by the names of views."""
+
+    def __init__(self, records, features: Mapping[str, str], data):
+        self._records, self._features, self._data = records, features, data
+
+    def __len__(self):
+        return len(self._records)
+
+    def __getitem__(self, index):
+        record = self._records[index]
+        views = {view: np.asarray(record[feature]) for view, feature in self._features.items()}
+        check_views(views, f"{self._data.name}, example {index}", self._data)
+        return views
+
+
+class Cached:
+    """A source whose decoded examples stay in memory up to `limit` bytes; the rest is decoded anew each time."""
+
+    def __init__(self, source, limit: int):
+        self._source, self._limit = source, limit
+        self._forget()
+
+    def _forget(self):
+        self._kept, self._size, self._lock = {}, 0, threading.Lock()
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, index):
+        if (example := self._kept.get(index)) is None:
+            example = self._source[index]
+            size = sum(view.nbytes for view in example.values())
+            with self._lock:
+                if index not in self._kept and self._size + size <= self._limit:
+                    self._kept[index] = example
+                    self._size += size
+        return example
+
+    # Worker processes start without what was read here.
+    def __getstate__(self):
+        return {"_source": self._source, "_limit": self._limit}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._forget()
+
+
+def check_views(views: Mapping[str, np.ndarray], name, data) -> None:
+    """Raises InputError unless all views are (h, w, 3) of one size, of which what `data` says can be cut."""
+    sizes = {view: array.shape for view, array in views.items()}
+    if len(set(sizes.values())) > 1:
+        said = ", ".join(f"{view} {shape[1]}x{shape[0]}" for view, shape in sizes.items())
+        raise InputError(f"{name}: its views differ in size: {said}")
+    try:
+        cut_size(views, data)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def is_pairs(folder) -> bool:
+    """Whether `folder` holds pairs: a folder of blurred and one of sharp pictures."""
+    return all(_view_folder(folder, view) is not None for view in ("blurred", "sharp"))
+
+
+def has_view(folder, view: str) -> bool:
+    """Whether `folder` holds a folder of that view's pictures."""
+    return _view_folder(folder, view) is not None
+
+
+def _view_folder(folder, view):
+    for name in FOLDERS[view]:
+        if (path := pathlib.Path(folder) / name).is_dir():
+            return path
+    return None
+
+
+def _photos(data):
+    return Files([{"sharp": path} for path in find_photos(data.folders)], data, MAX_SIDE)
+
+
+def _pairs(data):
+    examples = []
+    for folder in data.folders:
+        views = {}
+        for view in data.views:
+            if (path := _view_folder(folder, view)) is None:
+                raise InputError(f"{folder}: has no folder {' or '.join(FOLDERS[view])} for the {view} pictures")
+            views[view] = _by_stem(path)
+        for stem, first in next(iter(views.values())).items():
+            for view, paths in views.items():
+                if stem not in paths:
+                    raise InputError(f"{first}: has no {view} picture beside it in {folder}")
+            examples.append({view: paths[stem] for view, paths in views.items()})
+    return Files(examples, data)
+
+
+def _by_stem(folder):
+    paths = {}
+    for path in find_photos([folder]):
+        if path.stem in paths:
+            raise InputError(f"{path}: {paths[path.stem].name} has the same name but for its ending")
+        paths[path.stem] = path
+    return paths
+
+
+def _tfds(data):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise InputError("data.source='tfds' needs TFDS: pip install 'restore-jax[data]'") from None
+    import data_prep
+
+    name = data.name if "/" in data.name else "/".join(data_prep.find(data.name)[:2])
+    folder = pathlib.Path(data.directory or data_prep.data_folder()).expanduser() / name
+    versions = sorted(path for path in folder.glob("*.*.*") if path.is_dir())
+    if not versions:
+        raise InputError(f"{folder}: not built yet; build it by: restore-jax data build {data.name} TREE")
+    builder = tfds.builder_from_directory(versions[-1])
+    if data.split not in builder.info.splits:
+        raise InputError(f"{data.name}: has no split {data.split!r}, but {', '.join(builder.info.splits)}")
+    chosen = {}
+    for view in data.views:
+        there = [feature for feature in FEATURES[view] if feature in builder.info.features]
+        if not there:
+            raise InputError(f"{data.name}: has no {view} pictures")
+        chosen[view] = there[0]
+    # What no view needs is not decoded. Without TensorFlow TFDS knows no PartialDecoding.
+    skipped = {
+        feature: tfds.decode.SkipDecoding() for feature in builder.info.features if feature not in chosen.values()
+    }
+    return Dataset(builder.as_data_source(data.split, decoders=skipped), chosen, data)
+
+
+def _dtype(photo):
+    return np.uint8 if photo.bits == 8 else np.uint16
+
+
+def _halved(photo, max_side):
+    import cv2
+
+    while max(photo.shape) > max_side:
+        photo = cv2.resize(photo, (photo.shape[1] // 2, photo.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return photo

@@ -1,0 +1,32 @@
+"""SIGTERM, as schedulers send it before they take a machine away: the run ends at the next step, its state saved."""
+
+import signal
+import threading
+
+import jax
+
+
+class Interrupt:
+    """`with Interrupt() as interrupt:` ... `interrupt.came(step)` says whether to stop, the same in every process."""
+
+    def __enter__(self):
+        self._came, self._before = False, None
+        # With several processes the distributed runtime watches for the signal; Python's threads may not.
+        if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_):
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_):
+        self._came = True
+
+    def came(self, step: int) -> bool:
+        """Whether this process, or with several any of them, was told to stop; to be asked after every step."""
+        if jax.process_count() == 1:
+            return self._came
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.reached_preemption_sync_point(step)
