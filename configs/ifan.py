@@ -76,6 +76,7 @@ def published() -> ml_collections.ConfigDict:
             "clip": 0.5,
             "schedule": "step",
             "boundaries": (500_000, 550_000),
+            "decay": 0.5,
             "warmup_steps": 0,
             "skip_nonfinite": 0,
             "groups": (),
@@ -142,12 +143,17 @@ def small(config) -> None:
 
 def tiny(config) -> None:
     """A few steps of a small network on drawn pictures."""
+    config.model.options.update({"width": 8, "num_filters": min(4, config.model.options.num_filters)})
+    drawn_pictures(config)
+
+
+def drawn_pictures(config) -> None:
+    """Twenty steps on pictures that need no data."""
     drawn = {"source": "dead_leaves", "folders": (), "cache_mb": 64}
     config.data.update({**drawn, "size": 64, "margin": 8, "batch_size": 2, "turn": True, "workers": 0})
     config.evaluation.update({"every": 10, "panels": 2})
     config.evaluation.data.update({**drawn, "size": 64, "batch_size": 2})
     config.render.update({"max_coc": 8, "num_layers": 10})
-    config.model.options.update({"width": 8, "num_filters": min(4, config.model.options.num_filters)})
     config.total_steps = 20
     config.log_every = 5
     config.checkpoint_every = 10

@@ -3,6 +3,7 @@
     import restore_jax as rj
     sharp = rj.deblur(photo)            # HWC uint8, uint16 or float in, the same out
     clf = rj.load("ifan")               # .model, .params, .card
+    sigma = rj.estimate_defocus(photo)  # (h, w) float32, the blur at each pixel in pixels
 
 Importing this package loads neither JAX nor anything else heavy: every name below is resolved on first use.
 """
@@ -11,8 +12,11 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("data", "io", "losses", "metrics", "models", "ops", "restore", "tasks", "training", "weights")
-_FUNCTIONS = {"load": "weights", "deblur": "restore"}
+_SUBMODULES = (
+    *("classical", "data", "defocus", "io", "losses", "metrics", "models", "ops", "restore", "tasks", "training"),
+    "weights",
+)
+_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus"}
 
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 

@@ -12,7 +12,7 @@ import time
 import warnings
 
 import restore_jax
-from restore_jax import cli_data
+from restore_jax import cli_data, cli_defocus
 from restore_jax.errors import InputError
 
 OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
@@ -299,6 +299,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="--config=FILE --workdir=DIR ...")
     sub = verb(verbs, "bench", bench, "measure speed and memory on this machine", "restore-jax bench")
     sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    cli_defocus.add_verb(verbs, verb)
     cli_data.add_verbs(verbs, verb)
     return top
 

@@ -26,7 +26,7 @@ STEP = 64  # sides of compiled programs are multiples of this
 TILE = 1152  # side of the largest square that is computed in one pass unless the caller says otherwise
 OVERLAP = 128  # pixels shared by neighbouring tiles, at least; a multiple of GRID
 FADE = 64  # the middle part of the overlap in which the tiles cross-fade; the rest of it is context only
-GRID = 8  # tiles start at multiples of this: the network downsamples by 8 and is equivariant to no finer shift
+GRID = 16  # tiles start at multiples of this: networks downsample by up to 16, and are equivariant to no finer shift
 DTYPES = ("float32", "bfloat16")
 
 Progress = Callable[[str, int, int], None]
@@ -136,26 +136,34 @@ def _machine() -> str:
 
 
 @functools.lru_cache(maxsize=16)
-def _jitted(model, dtype: str):
+def _jitted(model, dtype: str, output: str):
     """The function that is compiled: parameters are arguments, the result is in [0,1] and float32."""
     if hasattr(model, "dtype"):
         model = model.clone(dtype=jnp.dtype(dtype))
 
     def apply(params, blurred, views):
-        image = model.apply(params, blurred, **views)["image"]
-        return jnp.clip(image.astype(jnp.float32), 0, 1)
+        return jnp.clip(model.apply(params, blurred, **views)[output].astype(jnp.float32), 0, 1)
 
     return jax.jit(apply)
 
 
-def _program(model, params, dtype: str, shape: tuple[int, ...], views: tuple[str, ...], say: Callable[[str], None]):
+def _program(model, params, dtype, shape: tuple[int, ...], views: tuple[str, ...], output, say: Callable[[str], None]):
     """The compiled program for tiles of `shape` (1, h, w, 3); `say` is called if it has to be compiled."""
     leaves, treedef = jax.tree.flatten(params)
-    key = (model, dtype, shape, views, treedef, tuple((leaf.shape, leaf.dtype) for leaf in leaves), jax.devices()[0])
+    key = (
+        model,
+        dtype,
+        shape,
+        views,
+        output,
+        treedef,
+        tuple((leaf.shape, leaf.dtype) for leaf in leaves),
+        jax.devices()[0],
+    )
     if key not in _programs:
         say(f"compiling {shape[2]}x{shape[1]}")
         tile = jax.ShapeDtypeStruct(shape, jnp.float32)
-        _programs[key] = _jitted(model, dtype).lower(params, tile, dict.fromkeys(views, tile)).compile()
+        _programs[key] = _jitted(model, dtype, output).lower(params, tile, dict.fromkeys(views, tile)).compile()
     return _programs[key]
 
 
@@ -171,8 +179,9 @@ def restore(
     progress: Progress | None = None,
     overlap: int = OVERLAP,
     fade: int = FADE,
+    output: str = "image",
 ) -> np.ndarray:
-    """Applies `model` to one image of any size; returns float32 `(h, w, 3)` in [0,1].
+    """Applies `model` to one image of any size; returns its `output`, float32 `(h, w, c)` in [0,1].
 
     `image`: `(h, w, 3)` float32 in [0,1]; `views`: further images of that shape by the name the model's
     `__call__` gives them. `progress(event, done, total)` is called with "compiling WxH" and "tile". `overlap` and
@@ -194,9 +203,9 @@ def restore(
     total, done = len(rows) * len(columns), 0
     shape = (1, tiles.height, tiles.width, 3)
     params = jax.device_put(params)
-    program = _program(model, params, dtype, shape, tuple(sorted(views)), lambda event: say(event, 0, total))
+    program = _program(model, params, dtype, shape, tuple(sorted(views)), output, lambda event: say(event, 0, total))
 
-    result = np.zeros((height, width, 3), np.float32)
+    result = None
     for top, row in zip(tiles.tops, rows, strict=True):
         for left, column in zip(tiles.lefts, columns, strict=True):
             say("tile", done, total)
@@ -205,6 +214,8 @@ def restore(
             restored = np.asarray(program(params, _padded(image[window], shape), inputs))[0]
             if not np.isfinite(restored).all():
                 raise FloatingPointError(f"the network's output is not finite (dtype {dtype}): are the weights sound?")
+            if result is None:
+                result = np.zeros((height, width, restored.shape[-1]), np.float32)
             target = result[window]
             inside = np.s_[: target.shape[0], : target.shape[1]]
             target += restored[inside] * (row[:, None] * column)[inside][..., None]
@@ -268,6 +279,11 @@ def deblur(
         return from_float(result.mean(axis=-1), array.dtype).reshape(array.shape)
     result = from_float(result, array.dtype)
     return np.concatenate([result, array[..., 3:]], axis=-1) if array.shape[2] == 4 else result
+
+
+def colour_image(name: str, image) -> np.ndarray:
+    """An image as `deblur` takes it, as float32 `(h, w, 3)` in [0,1]. Raises InputError."""
+    return _colour(_checked(name, image))
 
 
 def _checked(name: str, image) -> np.ndarray:

@@ -69,7 +69,7 @@ def _train(config, workdir):
     import jax
 
     from restore_jax import models, tasks
-    from restore_jax.data.loader import training_batches
+    from restore_jax.data.loader import merged, training_batches
     from restore_jax.data.sources import open_source
     from restore_jax.restore import enable_compilation_cache
     from restore_jax.training.checkpoint import Checkpoints
@@ -85,33 +85,35 @@ def _train(config, workdir):
 
     # What runs. Nothing here touches the disk, so that bad input leaves no trace.
     mesh = make_mesh(config.mesh.fsdp)
-    computing = {"dtype": jax.numpy.dtype(config.dtype), "remat": config.remat}
+    computing = {"dtype": jax.numpy.dtype(config.dtype), **({"remat": True} if config.remat else {})}
     model = models.create(config.model.name, **config.model.options, **computing)
     task = tasks.get(config.task)
-    optimizer = make_optimizer(config.optim)
+    optimizer, phases = make_optimizer(config.optim), task.phases(config)
     if config.data.batch_size % (config.accumulate * jax.device_count()):
         raise InputError(
             f"data.batch_size={config.data.batch_size} does not divide over accumulate={config.accumulate} parts on "
             f"{jax.device_count()} devices"
         )
-    source = open_source(config.data)
+    streams = [(open_source(data), data) for data in (config.data, *config.get("streams", {}).values())]
     evaluation_source = open_source(config.evaluation.data) if config.evaluation.every else None
     here, processes = jax.process_index(), jax.process_count()
 
     def fresh():
-        return create_state(task.initial_params(model, jax.random.key(config.seed), config), optimizer)
+        return create_state(task.initial_params(model, jax.random.key(config.seed), config), optimizer, phases)
 
     # Where it starts.
     keep_config(workdir, config)
     checkpoints = Checkpoints(workdir / "checkpoints", config.keep_checkpoints, config.keep_period)
     abstract = abstract_on(mesh, jax.eval_shape(fresh))
-    state, first, start = starting_point(abstract, fresh, optimizer, checkpoints, config)
+    state, first, start = starting_point(abstract, fresh, optimizer, phases, checkpoints, config)
     log = Log(workdir, config, first)
     log.say(f"{start}; {jax.device_count()} x {jax.devices()[0].device_kind} in {processes} process(es)")
 
     step = make_step(model, task, optimizer, config, mesh, abstract)
     evaluate = make_evaluate(model, task, config, mesh, abstract, evaluation_source, log, workdir)
-    rows = training_batches(source, config.data, config.seed, first, here, processes)
+    rows = merged(
+        [training_batches(*stream, config.seed + n, first, here, processes) for n, stream in enumerate(streams)]
+    )
     try:
         with Interrupt() as interrupt, Profile(config.profile, workdir / "profile") as profile:
             if first == 0:
@@ -155,7 +157,7 @@ def keep_config(workdir, config) -> None:
     atomic.write(path, text.encode())
 
 
-def starting_point(abstract, fresh, optimizer, checkpoints, config):
+def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
     """(state, its step, a line that says which): the newest checkpoint of the workdir, else of config.resume, else
     config.init_weights, else `fresh()`."""
     import jax
@@ -184,7 +186,7 @@ def starting_point(abstract, fresh, optimizer, checkpoints, config):
         return state, step, f"step {step} of {config.resume}"
     if config.init_weights:
         params = weights.load_into(config.init_weights, config.model.name, config.model.options)
-        state = jax.jit(lambda p: create_state(p, optimizer), out_shardings=layout)(params)
+        state = jax.jit(lambda p: create_state(p, optimizer, phases), out_shardings=layout)(params)
         return state, 0, f"weights {config.init_weights}"
     return jax.jit(fresh, out_shardings=layout)(), 0, "fresh parameters"
 
@@ -200,13 +202,13 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
 
     if source is None:
         return lambda step, state: None
-    function = make_evaluation(model, task, config, mesh, jax.tree.map(lambda x: x.sharding, abstract.ema))
+    function = make_evaluation(model, task, config, mesh, jax.tree.map(lambda x: x.sharding, abstract.variables()))
     here, devices = (jax.process_index(), jax.process_count()), jax.device_count()
     data = config.evaluation.data.copy_and_resolve_references()
     data.batch_size = -(-data.batch_size // devices) * devices
 
     def evaluate(step, state):
-        means, pictures = evaluate_all(function, state.ema, evaluation_batches(source, data, *here), mesh)
+        means, pictures = evaluate_all(function, state.variables(), evaluation_batches(source, data, *here), mesh)
         values = {f"evaluation/{name}": value for name, value in means.values().items()}
         log.write(step, values)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in means.values().items())
@@ -227,7 +229,7 @@ def write_weights(path, state, config, log) -> pathlib.Path:
     from restore_jax.training.mesh import gathered
 
     card = {"config": json.loads(config.to_json()), "steps": config.total_steps}
-    params = gathered(state.ema)
+    params = gathered(state.variables())
     if jax.process_index() == 0:
         weights.save(path, params, config.model.name, config.model.options.to_dict(), card)
     log.say(f"wrote {path}")

@@ -52,7 +52,7 @@ def facts(devices: int, fsdp: int) -> dict:
     model, task, optimizer = toy_task.Model(), toy_task, make_optimizer(config.optim)
 
     def fresh():
-        return create_state(task.initial_params(model, jax.random.key(0), config), optimizer)
+        return create_state(task.initial_params(model, jax.random.key(0), config), optimizer, task.phases(config))
 
     abstract = abstract_on(mesh, jax.eval_shape(fresh))
     layout = jax.tree.map(lambda x: x.sharding, abstract)
@@ -62,8 +62,8 @@ def facts(devices: int, fsdp: int) -> dict:
     for _ in range(STEPS):
         state, metrics = step(state, global_batch(next(rows), mesh))
         steps.append({name: float(value) for name, value in metrics.items()})
-    function = make_evaluation(model, task, config, mesh, layout.ema)
-    means, _ = evaluate_all(function, state.ema, evaluation_batches(Seven(), config.evaluation.data), mesh)
+    function = make_evaluation(model, task, config, mesh, layout.variables())
+    means, _ = evaluate_all(function, state.variables(), evaluation_batches(Seven(), config.evaluation.data), mesh)
     whole = gathered(state.ema)
     params = jax.tree_util.tree_leaves_with_path(state.params)
     moments = jax.tree_util.tree_leaves_with_path(state.optimizer)

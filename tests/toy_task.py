@@ -29,9 +29,13 @@ def inputs(example, key, config):
 evaluation_inputs = inputs
 
 
+def phases(config):
+    return (((), loss),)
+
+
 def loss(model, params, inputs, config):
     value = jnp.mean(jnp.square(model.apply(params, inputs["noisy"]) - inputs["sharp"]))
-    return value, {"loss": value}
+    return value, ({"loss": value}, {})
 
 
 def evaluate(model, params, inputs, config):

@@ -42,6 +42,16 @@ def training_batches(
     return _iterate(batches, data.workers)
 
 
+def merged(iterators) -> Iterator[dict[str, np.ndarray]]:
+    """Batches with the views of all iterators' batches; closes them."""
+    try:
+        for batches in zip(*iterators, strict=True):
+            yield {view: rows for batch in batches for view, rows in batch.items()}
+    finally:
+        for iterator in iterators:
+            iterator.close()
+
+
 def evaluation_batches(source, data, process: int = 0, processes: int = 1) -> Iterator[dict[str, np.ndarray]]:
     """Every example once, in order, this process's part of each batch.
 

@@ -4,6 +4,8 @@ An example is a dict of views, (h, w, 3) uint8 or uint16 arrays of one size:
     sharp                    alone: the task defocuses it
     blurred, sharp           a pair
     left, right              besides these, the views of a dual-pixel camera
+    real                     alone: a defocused photograph without a truth
+    binary, binary_map       a photograph, and what is blurred in it
 Sources: "photos" (folders of sharp photographs), "pairs" (folders that hold blurred/ and sharp/, and may hold left/ and
 right/), "tfds" (a dataset that `restore-jax data build` made), "dead_leaves" (drawn, needs no data).
 """
@@ -25,12 +27,17 @@ FOLDERS = {  # of pairs: the view, and what its folder may be called
     "sharp": ("sharp", "target", "gt"),
     "left": ("left",),
     "right": ("right",),
+    "binary": ("image",),
+    "binary_map": ("map", "gt"),
 }
 FEATURES = {  # of datasets: the view, and what its feature may be called
     "blurred": ("combined", "source"),
     "sharp": ("target",),
     "left": ("left",),
     "right": ("right",),
+    "real": ("image", "combined", "source"),
+    "binary": ("image",),
+    "binary_map": ("map",),
 }
 
 
@@ -40,7 +47,12 @@ def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
     data.source, data.folders (photos, pairs) or data.name, data.split, data.directory (tfds), data.views (pairs, tfds),
     data.cache_mb: decoded pictures kept in memory.
     """
-    openers = {"photos": _photos, "pairs": _pairs, "tfds": _tfds, "dead_leaves": lambda _: DeadLeaves()}
+    openers = {
+        "photos": _photos,
+        "pairs": _pairs,
+        "tfds": _tfds,
+        "dead_leaves": lambda data: DeadLeaves(_plain_views(data)),
+    }
     if data.source not in openers:
         raise InputError(f"data.source is {data.source!r}, must be one of {', '.join(openers)}")
     if data.source in ("photos", "pairs") and not data.folders:
@@ -79,13 +91,16 @@ class Files:
 
 
 class DeadLeaves:
-    """Drawn pictures, for trying a configuration where there is no data."""
+    """Drawn pictures, the same for each view, for trying a configuration where there is no data."""
+
+    def __init__(self, views: Sequence[str] = ("sharp",)):
+        self._views = views
 
     def __len__(self):
         return 32
 
     def __getitem__(self, index):
-        return {"sharp": dead_leaves(np.random.default_rng([index, 7]), (160, 160))}
+        return dict.fromkeys(self._views, dead_leaves(np.random.default_rng([index, 7]), (160, 160)))
 
 
 class Dataset:
@@ -137,8 +152,8 @@ class Cached:
 
 
 def check_views(views: Mapping[str, np.ndarray], name, data) -> None:
-    """Raises InputError unless all views are (h, w, 3) of one size, of which what `data` says can be cut."""
-    sizes = {view: array.shape for view, array in views.items()}
+    """Raises InputError unless all views are (h, w, c) of one size, of which what `data` says can be cut."""
+    sizes = {view: array.shape[:2] for view, array in views.items()}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{view} {shape[1]}x{shape[0]}" for view, shape in sizes.items())
         raise InputError(f"{name}: its views differ in size: {said}")
@@ -151,6 +166,11 @@ def check_views(views: Mapping[str, np.ndarray], name, data) -> None:
 def is_pairs(folder) -> bool:
     """Whether `folder` holds pairs: a folder of blurred and one of sharp pictures."""
     return all(_view_folder(folder, view) is not None for view in ("blurred", "sharp"))
+
+
+def _plain_views(data):
+    """What plain pictures are taken for: sharp ones, from which the task makes the others, if it knows those."""
+    return ("sharp",) if "sharp" in data.views else tuple(data.views)
 
 
 def has_view(folder, view: str) -> bool:
@@ -166,7 +186,8 @@ def _view_folder(folder, view):
 
 
 def _photos(data):
-    return Files([{"sharp": path} for path in find_photos(data.folders)], data, MAX_SIDE)
+    view = _plain_views(data)[0]
+    return Files([{view: path} for path in find_photos(data.folders)], data, MAX_SIDE)
 
 
 def _pairs(data):

@@ -2,9 +2,10 @@
 
 import importlib
 
-_NETWORKS = {"ifan": ("ifan", "IFAN")}
+_NETWORKS = {"ifan": ("ifan", "IFAN"), "dmenet": ("dmenet", "DMENet"), "vgg19": ("vgg", "VGG19")}
 
 NAMES = tuple(_NETWORKS)
+FILES = {name: file for name, (file, _) in _NETWORKS.items()}  # its file here, and its converter's in weights/
 
 
 def create(name: str, **options):

@@ -2,7 +2,7 @@
 
 import importlib
 
-_SUBMODULES = ("convolution", "filtering", "render", "resize", "scene", "warp")
+_SUBMODULES = ("convolution", "deconv", "filtering", "render", "resize", "scene", "warp")
 
 
 def __getattr__(name: str):

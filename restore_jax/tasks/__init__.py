@@ -3,13 +3,15 @@
 initial_params(model, key, config) -> params
 inputs(example, key, config) -> dict of arrays              on the device, one example: augmentation, rendering
 evaluation_inputs(example, key, config) -> the same         without augmentation
-loss(model, params, inputs, config) -> (scalar, dict)       inputs of a batch; scalars to log, "loss" too
-evaluate(model, params, inputs, config) -> (dict, dict)     metrics (b,) of each example, and pictures to look at
+phases(config) -> ((modules, loss), ...)                    what is trained in turn: () or top-level names, and its
+    loss(model, variables, inputs, config)                  inputs of a batch -> (scalar, (metrics, statistics)):
+                                                            scalars to log, "loss" among them, and changed collections
+evaluate(model, variables, inputs, config) -> (dict, dict)     metrics (b,) of each example, and pictures to look at
 """
 
 import importlib
 
-NAMES = ("deblur",)
+NAMES = ("deblur", "defocus_map")
 
 
 def get(name: str):

@@ -43,6 +43,11 @@ def evaluation_inputs(example, key, config):
     return views if "blurred" in views else _render(key, views["sharp"], config)
 
 
+def phases(config):
+    """One: everything by `loss`."""
+    return (((), loss),)
+
+
 def loss(model, params, inputs, config):
     """The sum of the three losses, each times its weight; a loss of weight zero is not computed."""
     weights = config.loss
@@ -58,7 +63,7 @@ def loss(model, params, inputs, config):
     gain = -10 * jnp.log10(
         _image_mse(outputs["image"], inputs["sharp"]) / _image_mse(inputs["blurred"], inputs["sharp"])
     )
-    return total, {**terms, "loss": total, "gain_db": jnp.mean(gain)}
+    return total, ({**terms, "loss": total, "gain_db": jnp.mean(gain)}, {})
 
 
 def evaluate(model, params, inputs, config):

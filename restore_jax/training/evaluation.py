@@ -32,30 +32,30 @@ class Means:
         return {name: total / self.count for name, total in self.sums.items()}
 
 
-def make_evaluation(model, task, config, mesh, params_sharding):
-    """A jitted function (params, batch) -> (metrics, pictures) of a batch of data.loader.evaluation_batches.
+def make_evaluation(model, task, config, mesh, layout):
+    """A jitted function (variables, batch) -> (metrics, pictures) of a batch of data.loader.evaluation_batches.
 
     metrics: {name: (b,)} and "mask"; pictures: {name: (k, h, w, c)} of the first config.evaluation.panels examples.
     An example is prepared with a key of its number: it is the same every time.
     """
 
-    @functools.partial(jax.jit, in_shardings=(params_sharding, batch_sharding(mesh)), out_shardings=replicated(mesh))
-    def evaluate(params, batch):
+    @functools.partial(jax.jit, in_shardings=(layout, batch_sharding(mesh)), out_shardings=replicated(mesh))
+    def evaluate(variables, batch):
         views = {name: view for name, view in batch.items() if name not in ("index", "mask")}
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(config.evaluation.seed)))(batch["index"])
         inputs = map_examples(functools.partial(task.evaluation_inputs, config=config), views, keys, mesh)
-        metrics, pictures = task.evaluate(model, params, inputs, config)
+        metrics, pictures = task.evaluate(model, variables, inputs, config)
         shown = {name: picture[: config.evaluation.panels] for name, picture in pictures.items()}
         return {**metrics, "mask": batch["mask"]}, shown
 
     return evaluate
 
 
-def evaluate_all(function, params, batches, mesh) -> tuple[Means, dict[str, np.ndarray]]:
+def evaluate_all(function, variables, batches, mesh) -> tuple[Means, dict[str, np.ndarray]]:
     """The means of all batches, and the pictures of the first."""
     means, pictures = Means(), {}
     for number, batch in enumerate(batches):
-        metrics, shown = jax.device_get(function(params, global_batch(batch, mesh)))
+        metrics, shown = jax.device_get(function(variables, global_batch(batch, mesh)))
         mask = metrics.pop("mask")
         sums = {name: float(values[mask].sum(dtype=np.float64)) for name, values in metrics.items()}
         means = means.merge(Means(sums, int(mask.sum())))

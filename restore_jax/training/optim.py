@@ -9,12 +9,13 @@ import optax.contrib
 
 
 def make_schedule(config) -> optax.Schedule:
-    """Constant, step (halved at the boundaries) or cosine to final_rate, by config.schedule; first a linear warm-up."""
+    """Constant, step (times config.decay at each boundary) or cosine to final_rate; before it a linear warm-up."""
     rate, warm = config.rate, config.warmup_steps
     if config.schedule == "constant":
         schedule = optax.constant_schedule(rate)
     elif config.schedule == "step":
-        schedule = optax.piecewise_constant_schedule(rate, {int(step) - warm: 0.5 for step in config.boundaries})
+        drops = {int(step) - warm: config.decay for step in config.boundaries}
+        schedule = optax.piecewise_constant_schedule(rate, drops)
     elif config.schedule == "cosine":
         schedule = optax.cosine_decay_schedule(rate, config.total_steps - warm, config.final_rate / rate)
     else:

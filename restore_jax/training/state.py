@@ -11,14 +11,37 @@ from jaxtyping import Array, Int
 
 @flax.struct.dataclass
 class TrainState:
-    """step: updates made. ema: exponential mean of params, what is evaluated and shipped."""
+    """step: updates made. params: {"params": ...}, what is trained. ema: their exponential mean, what is evaluated.
+
+    statistics: the other collections of variables, such as {"batch_stats": ...}; {} for a network without. optimizer:
+    an optimiser state for each of the task's phases.
+    """
 
     step: Int[Array, ""]
     params: Any
     ema: Any
-    optimizer: Any
+    statistics: Any
+    optimizer: tuple
+
+    def variables(self) -> dict:
+        """What is evaluated and shipped: the mean parameters and the statistics."""
+        return {**self.ema, **self.statistics}
 
 
-def create_state(params, optimizer: optax.GradientTransformation) -> TrainState:
-    """A fresh state at step 0."""
-    return TrainState(jnp.zeros((), jnp.int32), params, jax.tree.map(jnp.copy, params), optimizer.init(params))
+def create_state(variables, optimizer: optax.GradientTransformation, phases) -> TrainState:
+    """A fresh state at step 0 of a network's variables; phases: of the task."""
+    params = {"params": variables["params"]}
+    statistics = {name: collection for name, collection in variables.items() if name != "params"}
+    states = tuple(optimizer.init(part(params, trains)) for trains, _ in phases)
+    return TrainState(jnp.zeros((), jnp.int32), params, jax.tree.map(jnp.copy, params), statistics, states)
+
+
+def part(params: dict, trains: tuple[str, ...]) -> dict:
+    """The modules (top-level names) of {"params": {...}} that a phase trains; () for all."""
+    modules = params["params"]
+    return {"params": {name: modules[name] for name in modules if not trains or name in trains}}
+
+
+def with_part(params: dict, changed: dict) -> dict:
+    """`params` with the modules of `changed` in place of its own."""
+    return {"params": {**params["params"], **changed["params"]}}

@@ -1,4 +1,4 @@
-"""One update: inputs, loss, gradients, optimiser, EMA; jitted over a mesh, the state donated."""
+"""One update: inputs, losses, gradients, optimiser, EMA; jitted over a mesh, the state donated."""
 
 import functools
 
@@ -8,45 +8,62 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from restore_jax.training.mesh import AXES, batch_sharding, replicated
-from restore_jax.training.state import TrainState
+from restore_jax.training.state import TrainState, part, with_part
 
 
 def make_step(model, task, optimizer, config, mesh: Mesh, abstract: TrainState):
     """A jitted function (state, batch) -> (state, metrics), both over `mesh`, the state laid out as `abstract` is.
 
+    Each of the task's phases updates its part of the parameters in turn, with an optimiser state of its own.
     config.accumulate: the batch is taken in so many parts, one after another, and their gradients averaged.
     Randomness is a function of config.seed, the step and the example's row: the same at any mesh and accumulation.
     """
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    rows_over_devices = batch_sharding(mesh)
+    phases = task.phases(config)
 
-    def gradients_of(params, batch, keys):
-        inputs = map_examples(functools.partial(task.inputs, config=config), batch, keys, mesh)
-        return jax.grad(lambda p: task.loss(model, p, inputs, config), has_aux=True)(params)
+    def prepared(batch, keys):
+        return map_examples(functools.partial(task.inputs, config=config), batch, keys, mesh)
+
+    def gradients_of(loss, trained, params, statistics, inputs):
+        def objective(trained):
+            return loss(model, {**with_part(params, trained), **statistics}, inputs, config)
+
+        return jax.grad(objective, has_aux=True)(trained)
 
     @functools.partial(
         jax.jit,
         donate_argnums=0,
-        in_shardings=(shardings, rows_over_devices),
+        in_shardings=(shardings, batch_sharding(mesh)),
         out_shardings=(shardings, replicated(mesh)),
     )
     def step(state: TrainState, batch):
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-        count = jax.tree.leaves(batch)[0].shape[0]
-        keys = jax.random.split(key, count)
+        keys = jax.random.split(key, jax.tree.leaves(batch)[0].shape[0])
         if config.accumulate == 1:
-            gradients, metrics = gradients_of(state.params, batch, keys)
+            inputs = prepared(batch, keys)  # once for all phases
         else:
-            gradients, metrics = _accumulated(functools.partial(gradients_of, state.params), batch, keys, config)
-        with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic is not strict
-            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
+            parts = _split(batch, keys, config.accumulate)
+        params, statistics, optimizers, metrics, norms = state.params, state.statistics, [], {}, []
+        for (trains, loss), optimizer_state in zip(phases, state.optimizer, strict=True):
+            trained = part(params, trains)
+            function = functools.partial(gradients_of, loss, trained, params, statistics)
+            if config.accumulate == 1:
+                gradients, (values, changed) = function(inputs)
+            else:
+                gradients, (values, changed) = _mean(lambda part, f=function: f(prepared(*part)), parts)
+            with jax.numpy_dtype_promotion("standard"):  # optax's own arithmetic is not strict
+                updates, optimizer_state = optimizer.update(gradients, optimizer_state, trained)
+            params = with_part(params, optax.apply_updates(trained, updates))
+            statistics = {**statistics, **changed}
+            optimizers.append(optimizer_state)
+            metrics |= values
+            norms.append(optax.tree.norm(gradients))
         # The mean reaches back at most a tenth of the run so far, so that it is of use early on.
         done = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, done / (done + 10.0))
         ema = jax.tree.map(lambda mean, new: decay * mean + (1 - decay) * new, state.ema, params)
-        metrics = {**metrics, "gradient_norm": optax.tree.norm(gradients)}
-        return TrainState(state.step + 1, params, ema, optimizer_state), metrics
+        metrics = {**metrics, "gradient_norm": optax.tree.norm(norms)}
+        return TrainState(state.step + 1, params, ema, statistics, tuple(optimizers)), metrics
 
     return step
 
@@ -65,19 +82,23 @@ def map_examples(function, batch, keys, mesh: Mesh):
     return jax.shard_map(here, mesh=mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)(batch, keys)
 
 
-def _accumulated(gradients_of, batch, keys, config):
-    """Mean gradients and metrics over config.accumulate parts of a batch: every n-th row, so that rows stay put."""
-    parts = config.accumulate
+def _split(batch, keys, parts: int):
+    """(batch, keys) with a leading axis of parts: every n-th row, so that rows stay on their devices."""
 
-    def split(x):
+    def one(x):
         return jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
 
-    batch, keys = jax.tree.map(split, batch), split(keys)
+    return jax.tree.map(one, (batch, keys))
+
+
+def _mean(function, parts):
+    """The mean of a function's results (trees of arrays) over the leading axis, one after another."""
 
     def add(total, part):
-        return jax.tree.map(jnp.add, total, gradients_of(*part)), None
+        return jax.tree.map(jnp.add, total, function(part)), None
 
-    shapes = jax.eval_shape(gradients_of, *jax.tree.map(lambda x: x[0], (batch, keys)))
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parts))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    total, _ = jax.lax.scan(add, zeros, (batch, keys))
-    return jax.tree.map(lambda x: x / parts, total)
+    total, _ = jax.lax.scan(add, zeros, parts)
+    count = jax.tree.leaves(parts)[0].shape[0]
+    return jax.tree.map(lambda x: x / count, total)

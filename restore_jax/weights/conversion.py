@@ -15,8 +15,8 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
       arrays: {published name: array in the published layout}.
       options: those of `models.create(name, ...)`. Parameters the options leave out (IFAN's reblurring network unless
         reblur=True) are dropped.
-    Returns {"params": ...}, float32. Raises InputError naming the first parameter that is unknown, missing or of
-    another shape.
+    Returns {"params": ...}, and "batch_stats" beside it if the network has them, float32. Raises InputError naming the
+    first parameter that is unknown, missing or of another shape.
     """
     table = _table(name)
     expected = {path.removeprefix("params/"): shape for path, shape in flatten(parameter_shapes(name, options)).items()}
@@ -26,7 +26,7 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
         if path is None:
             raise InputError(f"{name}: the checkpoint has a parameter {published!r} that this network does not know")
         if path not in expected:
-            if path.startswith(table.OPTIONAL):
+            if path.removeprefix("batch_stats/").startswith(table.OPTIONAL):
                 continue
             raise InputError(f"{name}: parameter {published!r} has no place in this network with options {options}")
         value = np.asarray(table.to_our_layout(published, np.asarray(array)), np.float32)
@@ -39,7 +39,9 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
     for path in expected:
         if path not in converted:
             raise InputError(f"{name}: the checkpoint lacks the parameter for {path!r}")
-    return {"params": unflatten(converted)}
+    return unflatten(
+        {path if path.startswith("batch_stats/") else f"params/{path}": v for path, v in converted.items()}
+    )
 
 
 def convert_files(name: str, paths, out, **options) -> None:
@@ -62,15 +64,15 @@ def convert_files(name: str, paths, out, **options) -> None:
 
 
 def _table(name: str):
-    from restore_jax.models import NAMES
+    from restore_jax.models import FILES
 
-    if name not in NAMES:
-        raise InputError(f"no converter for {name!r}; known: {', '.join(NAMES)}, lpips")
-    return importlib.import_module(f"restore_jax.weights.{name}")
+    if name not in FILES:
+        raise InputError(f"no converter for {name!r}; known: {', '.join(FILES)}, lpips")
+    return importlib.import_module(f"restore_jax.weights.{FILES[name]}")
 
 
 def parameter_shapes(name: str, options: dict) -> dict:
-    """Shapes of the network's parameters, without computing anything."""
+    """Shapes of the network's variables, {"params": ...} and the like, without computing anything."""
     import jax
     import jax.numpy as jnp
 

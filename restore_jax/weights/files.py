@@ -13,7 +13,8 @@ def save(path, params, model: str, options: dict, card: dict | None = None) -> N
     """Write parameters as safetensors, the network's name, options and card in its header. Atomic.
 
     Args:
-      params: {"params": nested dict of arrays}; bfloat16 arrays are kept as such.
+      params: {"params": nested dict of arrays}, beside it "batch_stats" if the network has them; bfloat16 arrays are
+        kept as such.
       model, options: what `models.create(model, **options)` needs to rebuild the network.
       card: anything JSON holds: data, steps, metrics, licence.
     """
@@ -21,7 +22,15 @@ def save(path, params, model: str, options: dict, card: dict | None = None) -> N
 
     header = {"model": model, "options": _json(options), "card": _json(card or {})}
     flat = {name: np.ascontiguousarray(value) for name, value in flatten(params).items()}
-    atomic.write(pathlib.Path(path), to_bytes(flat, metadata=header))
+    atomic.write(pathlib.Path(path), _ordered(to_bytes(flat, metadata=header)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """Safetensors bytes with the header's keys in order: the library's order changes from run to run."""
+    size = int.from_bytes(data[:8], "little")
+    header = _json(json.loads(data[8 : 8 + size])).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def _json(value) -> str:
@@ -57,9 +66,10 @@ def read_safetensors(path) -> tuple[dict, dict]:
 
 
 def read_published(path) -> dict[str, np.ndarray]:
-    """Read a published checkpoint as {name: array}: .npz, .safetensors, or PyTorch's .pth/.pt/.pytorch/.ckpt.
+    """Read a published checkpoint as {name: array}: .npz, .npy, .safetensors, or PyTorch's .pth/.pt/.pytorch/.ckpt.
 
-    PyTorch files are read with `weights_only=True`: nothing in them is executed. Raises InputError.
+    PyTorch files are read with `weights_only=True`, .npy (vgg19.npy) by `vgg.read_npy`: nothing in them is executed.
+    Raises InputError.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -75,9 +85,15 @@ def read_published(path) -> dict[str, np.ndarray]:
             return load_file(path)
     except Exception as error:
         raise InputError(f"{path}: not a readable {suffix[1:]} file ({type(error).__name__})") from error
+    if suffix == ".npy":
+        from restore_jax.weights.vgg import read_npy
+
+        return read_npy(path)
     if suffix in (".pth", ".pt", ".pytorch", ".ckpt"):
         return _read_torch(path)
-    raise InputError(f"{path}: unknown kind of checkpoint; known are .pth, .pt, .pytorch, .ckpt, .npz, .safetensors")
+    raise InputError(
+        f"{path}: unknown kind of checkpoint; known are .pth, .pt, .pytorch, .ckpt, .npz, .npy, .safetensors"
+    )
 
 
 def _read_torch(path) -> dict[str, np.ndarray]:

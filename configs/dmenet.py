@@ -1,0 +1,108 @@
+"""DMENet, the defocus map estimation network of chapter III.
+
+    python -m restore_jax.train --config=configs/dmenet.py --workdir=runs/dmenet
+
+Variants, `configs/dmenet.py:WORD,WORD`:
+    (none)  the published network and schedule, all four subnetworks: rendered defocus (../shared/data/photos), CUHK's
+            504 with binary maps (`restore-jax data build cuhk_blur/train504 TREE`), and real photographs in
+            config.streams.real.folders. Needs VGG19's weights in config.vgg. The dissertation: CUHK accuracy .8783,
+            SYNDOF MSE .013 and MAE .084.
+    b, bd, bdc, bdcs
+            with these subnetworks only (Fig. 3.3); b needs neither CUHK nor VGG.
+    no_auxiliary, large_s
+            without the auxiliary loss; 3x3 kernels in S.
+    small   what ships as `dmenet-small`: B alone, a quarter of the width, rendered; .3 s a step on 2 CPU cores.
+    tiny    20 steps on drawn pictures, about a minute on 2 cores, to see that everything runs; after other words too.
+"""
+
+import ml_collections
+
+from configs import ifan
+
+EPOCH = 2050  # steps of 4 of the 8,231 images of SYNDOF
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The config of a variant; ValueError for an unknown word."""
+    config = published()
+    for word in filter(None, variant.split(",")):
+        if word not in WORDS:
+            raise ValueError(f"no variant {word!r}: {', '.join(WORDS)}")
+        WORDS[word](config)
+    return config
+
+
+def published() -> ml_collections.ConfigDict:
+    """B, D, C and S on rendered defocus, CUHK and real photographs."""
+    config = ifan.published()
+    config.task = "defocus_map"
+    config.total_steps = 60 * EPOCH
+    config.vgg = ""
+    config.model.name = "dmenet"
+    config.model.options = ml_collections.ConfigDict({"width_divisor": 1, "critics": True})
+    config.loss = ml_collections.ConfigDict(
+        {"auxiliary": 1.0, "content": 1e-4, "calibration": 2e-2, "adversarial": 1e-3}
+    )
+    config.optim.update({"name": "adam", "rate": 1e-4, "b2": 0.999, "weight_decay": 0.0, "clip": 0.0})
+    config.optim.update({"boundaries": (20 * EPOCH, 40 * EPOCH), "decay": 0.8})
+    ifan.rendered(config)
+    config.data.update({"views": ("sharp",), "size": 240, "margin": 16, "batch_size": 4, "min_scale": 0.7})
+    config.evaluation.data.update({"views": ("sharp",), "size": 240})
+    config.streams = ml_collections.ConfigDict({"binary": {**config.data}, "real": {**config.data}})
+    cuhk = {"source": "tfds", "name": "cuhk_blur/train504", "views": ("binary", "binary_map")}
+    config.streams.binary.update({**cuhk, "margin": 0, "scale_probability": 0.0})
+    config.streams.real.update({"views": ("real",), "folders": ("real",), "margin": 0, "scale_probability": 0.0})
+    config.render.update({"min_coc": 4.0, "psf": "gaussian", "linear_light": 0.0})
+    config.augment.update({"grey": 0.1, "noise_max": 0.01})
+    return config
+
+
+def subnetworks(letters: str):
+    """A variant with the subnetworks of `letters` beside B."""
+
+    def change(config):
+        config.loss.update({"content": 1e-4 * ("c" in letters), "adversarial": 1e-3 * ("d" in letters)})
+        config.loss.calibration = 2e-2 * ("s" in letters)
+        for stream, letter in (("binary", "s"), ("real", "d")):
+            if letter not in letters:
+                del config.streams[stream]
+        config.model.options.critics = "d" in letters or "s" in letters
+
+    return change
+
+
+def no_auxiliary(config) -> None:
+    """Without the scale-wise auxiliary loss and its heads."""
+    config.loss.auxiliary = 0.0
+    config.model.options.auxiliary = False
+
+
+def large_s(config) -> None:
+    """3x3 kernels in S, which smudge the map."""
+    config.model.options.calibration_size = 3
+
+
+def small(config) -> None:
+    """What ships as dmenet-small."""
+    subnetworks("b")(config)
+    config.model.options.width_divisor = 4
+    config.total_steps, config.checkpoint_every = 8_000, 500
+    config.optim.update({"rate": 1e-3, "final_rate": 1e-5, "schedule": "cosine", "warmup_steps": 100, "clip": 1.0})
+    config.data.update({"size": 128, "batch_size": 4, "min_scale": 0.5})
+    config.evaluation.data.update({"size": 128})
+    config.evaluation.every = 0
+    config.render.num_layers = 24
+
+
+def tiny(config) -> None:
+    """A few steps of a small network on drawn pictures."""
+    ifan.drawn_pictures(config)
+    config.model.options.width_divisor = 16
+    config.loss.content = 0.0  # needs VGG19's weights
+    config.render.min_coc = 4.0
+    for stream in config.get("streams", {}).values():
+        stream.update({"source": "dead_leaves", "size": 64, "batch_size": 2, "workers": 0})
+
+
+WORDS = {name: subnetworks(name) for name in ("b", "bd", "bdc", "bdcs")}
+WORDS |= {"no_auxiliary": no_auxiliary, "large_s": large_s, "small": small, "tiny": tiny}

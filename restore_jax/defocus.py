@@ -1,0 +1,115 @@
+"""Defocus maps of photographs: how blurred is each pixel? By DMENet or a classical estimator; written and coloured.
+
+A map is sigma, (h, w) float32: the standard deviation in pixels of the Gaussian that blurs a pixel, 0 where it is
+sharp.
+"""
+
+import importlib
+import io as streams
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from restore_jax import atomic
+from restore_jax.errors import InputError
+from restore_jax.io import write_photo
+
+METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
+OVERLAP = 256  # of tiles: the network sees far
+STEPS_PER_PIXEL = 1000  # of a 16-bit map: 65.5 px at most
+
+
+def estimate_defocus(
+    image, *, method: str = "dmenet", weights: Any = "dmenet", tile="auto", dtype: str = "float32", progress=None
+) -> np.ndarray:
+    """Sigma in pixels of every pixel, (h, w) float32.
+
+    image: as `deblur` takes it. method: "dmenet", or "zhuo", "jnb", "ebdb", which need no weights (`classical`).
+    weights, tile, dtype, progress: of DMENet, as for `deblur`. Raises InputError as `deblur`, and for another method.
+    """
+    from restore_jax import restore
+
+    if method not in METHODS:
+        raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
+    colours = restore.colour_image("image", image)
+    if method != "dmenet":
+        return importlib.import_module(f"restore_jax.classical.{method}").estimate(colours)
+    if not hasattr(weights, "params"):
+        from restore_jax import weights as registry
+
+        weights = registry.load(weights)
+    restore.enable_compilation_cache()
+    options = {"tile": tile, "dtype": dtype, "progress": progress, "overlap": OVERLAP, "output": "defocus"}
+    found = restore.restore(weights.model, weights.params, colours, **options)[..., 0]
+    return sigma_of_map(found, weights.card.get("sigma_unit"))
+
+
+def sigma_of_map(map_: np.ndarray, unit: float | None) -> np.ndarray:
+    """Sigma in pixels of DMENet's map: map times `unit`; without one the published network's, whose map is COC / 15."""
+    return map_ * np.float32(unit) if unit else np.maximum(0, (15 * map_ - 1) / 2).astype(np.float32)
+
+
+def write_map(path, sigma: np.ndarray) -> None:
+    """Sigma as .npy (float32, pixels) or .png (16 bits, thousandths of a pixel). Atomic. Raises InputError."""
+    path = pathlib.Path(path)
+    if path.suffix == ".npy":
+        buffer = streams.BytesIO()
+        np.save(buffer, sigma.astype(np.float32))
+        atomic.write(path, buffer.getvalue())
+    elif path.suffix == ".png":
+        import cv2
+
+        steps = np.clip(np.round(STEPS_PER_PIXEL * sigma), 0, 65535).astype(np.uint16)
+        atomic.write(path, cv2.imencode(".png", steps)[1].tobytes())
+    else:
+        raise InputError(f"{path}: a map is written as .npy or .png")
+
+
+def read_map(path) -> np.ndarray:
+    """Sigma in pixels of a file that `write_map` wrote. Raises InputError."""
+    path = pathlib.Path(path)
+    try:
+        if path.suffix == ".npy":
+            sigma = np.load(path, allow_pickle=False)
+        else:
+            import cv2
+
+            steps = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+            if steps is None or steps.dtype != np.uint16:
+                raise InputError(f"{path}: not a 16-bit PNG of sigma")
+            sigma = steps / np.float32(STEPS_PER_PIXEL)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable defocus map ({error})") from error
+    if sigma.ndim != 2 or sigma.dtype.kind != "f":
+        raise InputError(f"{path}: holds {sigma.dtype} of shape {sigma.shape}, not floats (h, w)")
+    return sigma.astype(np.float32)
+
+
+def write_colours(path, sigma: np.ndarray) -> None:
+    """A picture of the map, dark where it is sharp, with a legend in pixels below."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    largest = float(max(1.0, np.ceil(2 * np.quantile(sigma, 0.999)) / 2))
+    height, width = sigma.shape
+    text = max(12, width // 40)
+    bar = np.broadcast_to(np.linspace(0, largest, width, dtype=np.float32), (text, width))
+    picture = np.concatenate(
+        [_colours(sigma / largest), _colours(bar / largest), np.full((2 * text, width, 3), 255, np.uint8)]
+    )
+    canvas = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(text)
+    middle = height + 2 * text
+    draw.text((2, middle), "sharp", fill="black", font=font, anchor="lm")
+    draw.text((width / 2, middle), f"{largest / 2:g}", fill="black", font=font, anchor="mm")
+    draw.text((width - 2, middle), f"sigma {largest:g} px", fill="black", font=font, anchor="rm")
+    write_photo(path, np.asarray(canvas).astype(np.float32) / 255)
+
+
+def _colours(values):
+    import cv2
+
+    levels = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]

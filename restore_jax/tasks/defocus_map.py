@@ -1,0 +1,152 @@
+"""Defocus map estimation (dissertation 3.3): B by maps of rendered defocus, adapted to real images by D, C and S.
+
+An example holds "sharp", a photograph that is defocused here, on the device, so that its map is known (I_S); and, for
+the losses that need them, "real", a defocused photograph without a map (I_R), and "binary" and "binary_map", one with a
+map of what is blurred (I_B). A loss of weight zero is left out: B alone needs "sharp" only.
+
+Maps are sigma / UNIT in [0, 1], sigma in pixels of the image: a COC of c pixels is a sigma of c / 4.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from restore_jax import losses
+from restore_jax.models.vgg import VGG19, caffe_input
+from restore_jax.ops.render import SIGMA_PER_COC, render_coc
+from restore_jax.ops.resize import nearest_align_corners
+from restore_jax.ops.scene import random_coc
+
+UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
+CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", as activated
+CRITICS = ("discriminator", "calibration")
+GENERATOR = ("encoder", "decoder", "refinement", "auxiliary_heads", "calibration")
+
+
+def initial_params(model, key, config):
+    """Fresh variables; config.vgg: VGG19's weights (`weights convert vgg19`), which the encoder starts from."""
+    variables = jax.jit(lambda key: model.init(key, jnp.zeros((1, 64, 64, 3))))(key)
+    if config.vgg:
+        variables = {**variables, "params": {**variables["params"], "encoder": _vgg(config.vgg)}}
+    return variables
+
+
+def inputs(example, key, config):
+    """ "image" (h, w, 3) and "map" (h, w, 1) by rendering, augmented; "real", "binary", "binary_map" as they come."""
+    render_key, grey_key, noise_key = jax.random.split(key, 3)
+    image = example["sharp"].astype(jnp.float32) / 255
+    grey = jax.random.uniform(grey_key) < config.augment.grey
+    image = jnp.where(grey, jnp.broadcast_to(image.mean(-1, keepdims=True), image.shape), image)
+    views = _render(render_key, image, config)
+    sigma = jax.random.uniform(noise_key, maxval=config.augment.noise_max)
+    noisy = views["image"] + sigma * jax.random.normal(noise_key, views["image"].shape)
+    real = {
+        name: example[name].astype(jnp.float32) / 255 for name in ("real", "binary", "binary_map") if name in example
+    }
+    if "binary_map" in real:
+        real["binary_map"] = real["binary_map"][..., :1]
+    return {**views, "image": jnp.clip(noisy, 0, 1), **real}
+
+
+def evaluation_inputs(example, key, config):
+    """The same without augmentation, "image" and "map" only."""
+    return _render(key, example["sharp"].astype(jnp.float32) / 255, config)
+
+
+def phases(config):
+    """The generator B (with S, which helps it), then the discriminator D, if there is an adversarial loss."""
+    generator = (GENERATOR, generator_loss)
+    return (generator, (("discriminator",), discriminator_loss)) if config.loss.adversarial else (generator,)
+
+
+def generator_loss(model, variables, inputs, config):
+    """Eq. 3.3: defocus and auxiliary losses (3.5, 3.6), content (3.9), calibration (3.10), adversarial (3.8)."""
+    weights = config.loss
+    outputs, variables = _moved(model, variables, inputs["image"], keep=("calibration",))
+    label = inputs["map"]
+    terms = {"defocus": losses.mse(outputs["defocus"], label)}
+    if weights.auxiliary:
+        terms["auxiliary"] = weights.auxiliary * auxiliary_loss(outputs["aux"], label)
+    if weights.content:
+        terms["content"] = weights.content * content_loss(_vgg(config.vgg), outputs["defocus"], label)
+    adversarial = []
+    if weights.calibration:
+        outputs, variables = _moved(model, variables, inputs["binary"])
+        logits = outputs["sharpness_logits"]
+        terms["calibration"] = weights.calibration * _cross_entropy(logits, inputs["binary_map"])
+        adversarial.append(_cross_entropy(outputs["domain_logits"], 1.0))
+    if weights.adversarial:
+        outputs, variables = _moved(model, variables, inputs["real"], keep=("calibration",))
+        adversarial.append(_cross_entropy(outputs["domain_logits"], 1.0))
+        terms["adversarial"] = weights.adversarial * sum(adversarial) / len(adversarial)
+    total = sum(terms.values())
+    statistics = {name: collection for name, collection in variables.items() if name != "params"}
+    return total, ({**terms, "loss": total}, statistics)
+
+
+def discriminator_loss(model, variables, inputs, config):
+    """Eq. 3.7: features of synthetic images are 1, of real ones 0; as many of the one as of the other."""
+    domains = {"image": 1.0, "real": 0.0} | ({"binary": 0.0} if config.loss.calibration else {})
+    terms, statistics = {}, variables["batch_stats"]
+    for name, label in domains.items():
+        now = {**variables, "batch_stats": statistics}
+        outputs, changed = model.apply(now, inputs[name], train=True, mutable=["batch_stats"])
+        statistics = {**statistics, "discriminator": changed["batch_stats"]["discriminator"]}
+        terms[name] = _cross_entropy(outputs["domain_logits"], label)
+    synthetic = terms.pop("image")
+    total = config.loss.adversarial * (synthetic + sum(terms.values()) / len(terms))
+    return total, ({"discriminator": total}, {"batch_stats": statistics})
+
+
+def auxiliary_loss(maps, label):
+    """Eq. 3.6: the sum over levels of the error of their maps, the label taken to each one's size."""
+    return sum(losses.mse(m, nearest_align_corners(label, *m.shape[1:3])) for m in maps.values())
+
+
+def content_loss(vgg, map_, label):
+    """Eq. 3.9: the mean squared difference of VGG19's features of two maps (b, h, w, 1) in [0, 1]."""
+
+    def features(x):
+        return VGG19(CONTENT).apply({"params": vgg}, caffe_input(jnp.repeat(x, 3, -1)))[CONTENT]
+
+    return losses.mse(features(map_), features(label))
+
+
+def evaluate(model, variables, inputs, config):
+    """Errors (b,) of the maps: mse, and mae in pixels of sigma; and pictures (b, h, w, 3)."""
+    result, label = model.apply(variables, inputs["image"])["defocus"], inputs["map"]
+    error = result - label
+    values = {
+        "mse": jnp.mean(jnp.square(error), (1, 2, 3)),
+        "mae_px": UNIT * jnp.mean(jnp.abs(error), (1, 2, 3)),
+        "mae_px_of_median": UNIT * jnp.mean(jnp.abs(label - jnp.median(label, (1, 2, 3), keepdims=True)), (1, 2, 3)),
+    }
+    pictures = {"input": inputs["image"], "result": jnp.repeat(result, 3, -1), "truth": jnp.repeat(label, 3, -1)}
+    return values, pictures
+
+
+def _moved(model, variables, image, keep=()):
+    """Outputs in training, and the variables with moved averages but for those of D and of `keep`."""
+    outputs, changed = model.apply(variables, image, train=True, mutable=["batch_stats"])
+    old, new = variables["batch_stats"], changed["batch_stats"]
+    kept = {name: old[name] for name in ("discriminator", *keep) if name in old}
+    return outputs, {**variables, "batch_stats": {**new, **kept}}
+
+
+def _cross_entropy(logits, label):
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.broadcast_to(jnp.asarray(label), logits.shape)))
+
+
+def _render(key, sharp, config):
+    settings, margin = config.render, config.data.margin
+    coc = random_coc(key, sharp.shape[:2], float(settings.max_coc), settings.min_coc)
+    image = jnp.clip(render_coc(sharp, coc, settings.max_coc, settings.psf, settings.num_layers), 0, 1)
+    label = jnp.clip(SIGMA_PER_COC * jnp.abs(coc) / UNIT, 0, 1)[..., None]
+    inside = (slice(margin, -margin or None),) * 2
+    return {"image": jnp.round(255 * image[inside]) / 255, "map": label[inside]}
+
+
+def _vgg(path):
+    from restore_jax import weights
+
+    return weights.load_into(path, "vgg19", {})["params"]
