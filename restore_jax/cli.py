@@ -83,6 +83,8 @@ def deblur(args) -> int:
     several = len(photos) > 1 or pathlib.Path(args.photo[0]).is_dir()
     if several and args.left is not None:
         raise InputError("--left and --right: belong to one photo, give just one")
+    if args.map is not None and (several or args.method != "deconv"):
+        raise InputError(f"{args.map}: --map belongs to one photo and --method deconv")
     jobs, failures = [], []
     for job in targets(photos, args.out, args.compare, several):
         try:
@@ -98,7 +100,7 @@ def deblur(args) -> int:
     if skipped:
         report.done(f"skipping {skipped} earlier results (*{OURS[0]}, *{OURS[1]})")
     try:
-        loaded = loaded_for(args, report)
+        loaded = None if args.method == "deconv" else loaded_for(args, report)
         for photo, output, comparison in jobs:
             report.photo(photo.name)
             try:
@@ -136,12 +138,15 @@ def deblur_one(args, report, loaded, photo, output, comparison):
 
     began = time.monotonic()
     picture = io.read_photo(photo)
-    views = {name: io.read_photo(getattr(args, name)).pixels for name in ("left", "right") if getattr(args, name)}
-    options = {"views": views, "tile": args.tile, "dtype": args.dtype, "progress": report.progress}
-    try:
-        result = restore.restore(loaded.model, loaded.params, picture.pixels, **options)
-    except InputError as error:
-        raise InputError(f"{photo}: {error}") from None
+    if loaded is None:
+        result = cli_defocus.deconvolved(args, photo, picture.pixels, report)
+    else:
+        views = {name: io.read_photo(getattr(args, name)).pixels for name in ("left", "right") if getattr(args, name)}
+        options = {"views": views, "tile": args.tile, "dtype": args.dtype, "progress": report.progress}
+        try:
+            result = restore.restore(loaded.model, loaded.params, picture.pixels, **options)
+        except InputError as error:
+            raise InputError(f"{photo}: {error}") from None
     report.status("writing")
     io.write_photo(output, result, like=picture)
     height, width = result.shape[:2]
@@ -268,6 +273,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--weights", default="ifan", metavar="NAME|FILE", help="see weights list (default: ifan)")
     sub.add_argument("--left", metavar="L", help="left dual-pixel view, for weights made for them")
     sub.add_argument("--right", metavar="R", help="right dual-pixel view")
+    sub.add_argument("--method", choices=("network", "deconv"), default="network", help="deconv: by a defocus map")
+    sub.add_argument("--map", metavar="MAP", help="of restore-jax defocus, for deconv; else it is estimated")
+    sub.add_argument("--data-weight", type=float, default=420.0, metavar="L", help="of deconv: more is sharper (420)")
     sub.add_argument("--compare", action="store_true", help="write NAME_compare.EXT too: photo and result in a row")
     sub.add_argument("--tile", type=tile_size, default="auto", metavar="auto|N", help="side computed at once, pixels")
     sub.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="what it is computed in")
@@ -299,12 +307,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="--config=FILE --workdir=DIR ...")
     sub = verb(verbs, "bench", bench, "measure speed and memory on this machine", "restore-jax bench")
     sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
-    cli_defocus.add_verb(verbs, verb)
+    cli_defocus.add_verbs(verbs, verb)
     cli_data.add_verbs(verbs, verb)
     return top
 
 
 DEBLUR_EXAMPLES = """restore-jax deblur photo.jpg                     writes photo_deblurred.jpg
+         restore-jax deblur photo.jpg --method deconv     by an estimated defocus map, without a deblurring network
          restore-jax deblur holiday/ -o sharper/ --compare
          restore-jax deblur photo.png --left photo_l.png --right photo_r.png --weights dual.safetensors"""
 

@@ -17,6 +17,8 @@ from restore_jax.io import write_photo
 
 METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
 OVERLAP = 256  # of tiles: the network sees far
+SHARP = 0.4  # px of sigma below which a pixel counts as sharp
+MAX_COC = 160  # px that magnified blur may reach
 STEPS_PER_PIXEL = 1000  # of a 16-bit map: 65.5 px at most
 
 
@@ -48,6 +50,33 @@ def estimate_defocus(
 def sigma_of_map(map_: np.ndarray, unit: float | None) -> np.ndarray:
     """Sigma in pixels of DMENet's map: map times `unit`; without one the published network's, whose map is COC / 15."""
     return map_ * np.float32(unit) if unit else np.maximum(0, (15 * map_ - 1) / 2).astype(np.float32)
+
+
+def magnify(image: np.ndarray, sigma: np.ndarray, scale: float) -> np.ndarray:
+    """Blur magnification (Bae & Durand 2007): `image` as if every sigma were `scale` times as large.
+
+    image: (h, w, 3) float32 in [0, 1], sigma: (h, w) in pixels. What is sharp stays in front of what is blurred. The
+    Gaussian that is missing from sigma to scale * sigma is sqrt(scale^2 - 1) sigma. Raises InputError for scale < 1.
+    """
+    import jax.numpy as jnp
+
+    from restore_jax.ops.render import SIGMA_PER_COC, render_coc
+
+    if not scale >= 1:
+        raise InputError(f"--scale {scale:g}: blur is magnified by 1 or more")
+    # What is nearly sharp is sharp: else the noise of the map softens the subject.
+    clear = np.maximum(sigma - SHARP, 0)
+    coc = np.minimum(np.sqrt(scale**2 - 1) * clear / SIGMA_PER_COC, MAX_COC).astype(np.float32)
+    largest = 8 * -(-int(coc.max()) // 8) + 8  # few sizes are compiled
+    return np.clip(np.asarray(render_coc(jnp.asarray(image), jnp.asarray(coc), largest, "gaussian")), 0, 1)
+
+
+def pseudo_depth(sigma: np.ndarray, focus: str = "near") -> np.ndarray:
+    """Depth in [0, 1], near to far, of a photograph focused at its nearest or its farthest; only the order is meant."""
+    if focus not in ("near", "far"):
+        raise InputError(f"--focus {focus!r} is near or far")
+    scaled = np.clip(sigma / max(float(np.quantile(sigma, 0.999)), 1e-6), 0, 1)
+    return scaled if focus == "near" else 1 - scaled
 
 
 def write_map(path, sigma: np.ndarray) -> None:

@@ -6,12 +6,17 @@ import nbformat
 import pytest
 
 COLAB = pathlib.Path(__file__).parent.parent / "colab"
-# What replaces the values of the cell tagged "parameters".
+# What replaces the values of the cell tagged "parameters" ({run}: a fresh folder), and what the notebook then prints.
 TINY = {
-    "train_ifan": {
-        "STEPS": 4,
-        "OVERRIDES": ["--config.data.batch_size=2", "--config.data.size=32", "--config.render.num_layers=6"],
-    },
+    "train_ifan": (
+        {
+            "STEPS": 4,
+            "OVERRIDES": ["--config.data.batch_size=2", "--config.data.size=32", "--config.render.num_layers=6"],
+            "WORKDIR": "{run}",
+        },
+        ("wrote {run}/final.safetensors", " dB -> "),
+    ),
+    "defocus_map": ({"SIDE": 96}, ("(96, 96, 3)", "(96, 96)}")),
 }
 
 
@@ -27,13 +32,16 @@ def test_it_runs_from_first_cell_to_last(name, tmp_path, monkeypatch):
     for cell in notebook.cells:
         assert cell.cell_type != "code" or (cell.outputs == [] and cell.execution_count is None)
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
-    values = {**TINY[name], "WORKDIR": str(tmp_path / "run")}
-    assert all(f"{key} = " in parameters.source for key in values)
-    parameters.source += "".join(f"\n{key} = {value!r}" for key, value in values.items())
+    settings, printed = TINY[name]
+    run = str(tmp_path / "run")
+    for key, value in settings.items():
+        assert f"{key} = " in parameters.source
+        value = value.format(run=run) if isinstance(value, str) else value
+        parameters.source += f"\n{key} = {value!r}"
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(COLAB)}}).execute()
     text = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
-    assert f"wrote {tmp_path / 'run' / 'final.safetensors'}" in text
-    assert " dB -> " in text
+    for line in printed:
+        assert line.format(run=run) in text

@@ -40,7 +40,7 @@ LAYERS = {
     "data": {"errors", "io"},
     "weights": {"atomic", "errors", "models"},
     "restore": {"errors", "io", "weights"},
-    "defocus": {"atomic", "classical", "errors", "io", "restore", "weights"},
+    "defocus": {"atomic", "classical", "errors", "io", "ops", "restore", "weights"},
     "classical": {"classical"},
     "io": {"atomic", "codecs", "errors"},
     "codecs": {"codecs", "errors"},

@@ -15,7 +15,7 @@ from restore_jax.weights.files import read_safetensors
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
 
 # What a person gets who names only the network.
-BEST = {"ifan": "ifan-small"}
+BEST = {"ifan": "ifan-small", "dmenet": "dmenet-small"}
 
 
 @dataclasses.dataclass(frozen=True)
