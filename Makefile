@@ -8,7 +8,7 @@ demo: $(VENV)/.installed
 	$(BIN)/restore-jax demo -o demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ say --coordinator=HOST:PORT --processes=N --process=I.
 """
 
 import argparse
+import contextlib
 import errno
 import json
 import pathlib
@@ -114,7 +115,9 @@ def _train(config, workdir):
     rows = merged(
         [training_batches(*stream, config.seed + n, first, here, processes) for n, stream in enumerate(streams)]
     )
-    try:
+    with contextlib.ExitStack() as closing:
+        for used in (checkpoints, log, rows):
+            closing.callback(used.close)
         with Interrupt() as interrupt, Profile(config.profile, workdir / "profile") as profile:
             if first == 0:
                 evaluate(0, state)
@@ -137,10 +140,6 @@ def _train(config, workdir):
             log.say(f"stopped at step {number}, which is saved; the same command goes on from there")
             return None
         return write_weights(workdir / "final.safetensors", state, config, log)
-    finally:
-        rows.close()
-        log.close()
-        checkpoints.close()
 
 
 def keep_config(workdir, config) -> None:

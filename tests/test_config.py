@@ -16,7 +16,10 @@ from restore_jax.weights.conversion import parameter_shapes
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 FILES = sorted(path.stem for path in CONFIGS.glob("*.py"))
-WORDS = {name: ("rendered", "tiny") for name in FILES} | {"ifan": ("rendered", "small", "tiny", "small,tiny")}
+WORDS = {name: ("rendered", "tiny") for name in FILES} | {
+    "ifan": ("rendered", "small", "tiny", "small,tiny"),
+    "dmenet": ("b", "bd", "bdc", "bdcs", "no_auxiliary", "large_s", "small", "tiny", "b,tiny"),
+}
 ROWS = {  # what the first word of a variant may say besides
     "ifan_ablation": ("baseline", "d", "f", "fd", "fr", "fdr"),
     "ifan_noise": ("0.07", "0.14", "0.21"),
