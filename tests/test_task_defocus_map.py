@@ -7,7 +7,6 @@ import pytest
 
 from restore_jax import cli, models, tasks
 from restore_jax.config import load_config
-from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.models.vgg import VGG19, caffe_input
 
 task = tasks.get("defocus_map")
@@ -93,7 +92,7 @@ def test_each_phase_trains_its_own_parameters(setting):
 
 def test_rendered_maps_are_sigma_over_seven():
     config = config_of("b,tiny")
-    sharp = dead_leaves(np.random.default_rng(0), (80, 80))
+    sharp = np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8)  # as textured everywhere
     views = jax.jit(lambda x, key: task.evaluation_inputs({"sharp": x}, key, config))(sharp, jax.random.key(3))
     assert views["image"].shape == (64, 64, 3)
     assert views["map"].shape == (64, 64, 1)
