@@ -15,10 +15,9 @@ from restore_jax.data import loader
 from restore_jax.training.log import Log
 from restore_jax.training.optim import make_optimizer
 from restore_jax.weights.files import flatten
+from tests.training_runs import SMALL, assert_same_weights, lines
 
 CONFIG = "configs/ifan.py:tiny"
-# Without disparity and reblurring it compiles in half the time.
-SMALL = ("loss.disparity=0.0", "loss.reblur=0.0", "model.options.reblur=False", "model.options.width=4")
 SHORT = ("total_steps=6", "checkpoint_every=2", "log_every=2", "evaluation.every=3", "evaluation.data.size=32")
 
 
@@ -29,16 +28,6 @@ def arguments(workdir, *overrides):
         f"--workdir={workdir}",
         *(f"--config.{o}" for o in (*SMALL, *SHORT, *overrides)),
     ]
-
-
-def lines(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def assert_same_weights(a, b, rtol=0.0):
-    a, b = (flatten(rj.load(path / "final.safetensors").params) for path in (a, b))
-    for name, value in a.items():
-        np.testing.assert_allclose(value, b[name], rtol=rtol, err_msg=name)
 
 
 def dying_at(step, monkeypatch, exception):

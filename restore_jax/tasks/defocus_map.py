@@ -19,7 +19,6 @@ from restore_jax.ops.scene import random_coc
 
 UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
 CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", as activated
-CRITICS = ("discriminator", "calibration")
 GENERATOR = ("encoder", "decoder", "refinement", "auxiliary_heads", "calibration")
 
 
