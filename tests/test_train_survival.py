@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-from restore_jax import cli
 from tests.training_runs import SMALL, assert_same_weights, finish, overrides, start
 
 EVERY_STEP = overrides("log_every=1", "checkpoint_every=3", "evaluation.every=0")
@@ -67,15 +66,11 @@ def test_told_to_end_it_saves_says_so_and_goes_on(whole, cache, tmp_path):
 SHORT = [f"--config.{o}" for o in (*SMALL, "total_steps=6", "checkpoint_every=2", "log_every=1", "evaluation.every=0")]
 
 
-def run(workdir, *more):
-    """The short run in this process: its exit code."""
-    return cli.main(["train", "--config=configs/ifan.py:tiny", f"--workdir={workdir}", *SHORT, *more])
-
-
 @pytest.fixture(scope="module")
-def short(tmp_path_factory):
+def short(tmp_path_factory, cache):
+    """The short run, whole: its folder."""
     workdir = tmp_path_factory.mktemp("short")
-    assert run(workdir) == 0
+    assert finish(start(workdir, *SHORT, cache=cache))[0] == 0
     return workdir
 
 
@@ -103,27 +98,28 @@ def half_write(folder):
 
 
 @pytest.mark.parametrize("damage", [cut_short, lose_a_file, lose_metadata, half_write])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_used(short, tmp_path, capsys, damage):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(short, tmp_path, cache, damage):
     workdir = tmp_path / "run"
     shutil.copytree(short, workdir)
     (workdir / "final.safetensors").unlink()
     damage(workdir / "checkpoints" / "6")
-    assert run(workdir) == 0
-    said = capsys.readouterr()
-    assert "resumed from step 4" in said.out
+    code, out, err = finish(start(workdir, *SHORT, cache=cache))
+    assert code == 0, err
+    assert "resumed from step 4" in out
     if damage is not half_write:  # that was never a checkpoint
-        assert f"{workdir}/checkpoints/6: damaged, the one before is used" in said.err
+        assert f"{workdir}/checkpoints/6: damaged, the one before is used" in err
         assert list((workdir / "damaged").iterdir())
     assert_same_weights(short, workdir)
 
 
-def test_nothing_but_damaged_checkpoints_is_an_error(short, tmp_path, capsys):
+def test_nothing_but_damaged_checkpoints_is_an_error(short, tmp_path, cache):
     workdir = tmp_path / "run"
     shutil.copytree(short, workdir)
     for folder in (workdir / "checkpoints").iterdir():
         lose_a_file(folder)
-    assert run(workdir) == 2
-    assert "no checkpoint fits this run; the newest is step 6" in capsys.readouterr().err
+    code, _, err = finish(start(workdir, *SHORT, cache=cache))
+    assert code == 2
+    assert "no checkpoint fits this run; the newest is step 6" in err
     assert {path.name for path in (workdir / "checkpoints").iterdir()} == {"2", "4", "6"}
 
 
