@@ -12,7 +12,7 @@ from pathlib import Path
 from data_prep.layout import Layout
 from restore_jax.errors import InputError
 
-NAMES = ("dpdd", "realdof", "pixeldp", "cuhk_blur")
+NAMES = ("dpdd", "realdof", "pixeldp", "cuhk_blur", "rtf", "syndof", "realmcvsr")
 
 
 def layouts(dataset: str) -> dict[str, Layout]:

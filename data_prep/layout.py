@@ -1,7 +1,7 @@
 """What the raw tree of a dataset holds, as data."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -34,8 +34,10 @@ class Layout:
     scene: regular expression of a scene's name.
     size: (width, height) of every image, or None if only the views of one scene agree.
     numbers: {split: the numbers at the end of its scenes' names}, where the splits share their folders.
+    clips: the views' folders hold folders of frames; a scene is then "clip/frame".
     unused: glob patterns, from the root, of what the release holds besides.
     rotation: degrees counter-clockwise that turn the views upright as the network needs them, or None.
+    survey: of a tree that is more than folders of files: what `trees.survey` calls with its root.
     """
 
     description: str
@@ -44,8 +46,10 @@ class Layout:
     scene: str
     size: tuple[int, int] | None = None
     numbers: Mapping[str, range] | None = None
+    clips: bool = False
     unused: tuple[str, ...] = ()
     rotation: int | None = None
+    survey: Callable | None = None
 
     def scene_of(self, view: View, filename: str) -> str | None:
         """The scene whose `view` a file of this name is, None if it is not a name of that view."""
@@ -53,8 +57,9 @@ class Layout:
         if path.suffix.lower() not in view.endings:
             return None
         for suffix in view.suffixes:
-            if path.stem.endswith(suffix) and re.fullmatch(self.scene, path.stem.removesuffix(suffix)):
-                return path.stem.removesuffix(suffix)
+            stem = path.with_suffix("").as_posix()
+            if stem.endswith(suffix) and re.fullmatch(self.scene, stem.removesuffix(suffix)):
+                return stem.removesuffix(suffix)
         return None
 
     def in_split(self, scene: str, split: str) -> bool:

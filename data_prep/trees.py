@@ -28,6 +28,8 @@ def survey(layout: Layout, folder: Path) -> Survey:
     if not folder.is_dir():
         result.problems.append(f"{folder}: no such folder")
         return result
+    if layout.survey is not None:
+        return layout.survey(folder)
     try:
         root = find_root(layout, folder)
         found = list_files(layout, root, Path(os.path.realpath(folder)), result.problems)
@@ -102,6 +104,8 @@ def list_files(layout: Layout, root: Path, base: Path, problems: list[str]) -> d
                 continue
             elif at in places and path.is_file():
                 found[at].append(entry)
+            elif layout.clips and at in places and path.is_dir():
+                found[at] += [f"{entry}/{frame}" for frame in sorted(os.listdir(path)) if not matches(frame, LITTER)]
             elif path.is_symlink() and not path.exists():
                 problems.append(f"{path}: a link to nothing")
             else:

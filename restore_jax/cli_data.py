@@ -20,6 +20,16 @@ def add_verbs(verbs, verb) -> None:
     align.add_argument("blurred", metavar="BLURRED", help="stays as it is, but for a crop")
     align.add_argument("-o", "--out", required=True, metavar="DIR", help="gets blurred/NAME.png and sharp/NAME.png")
     align.add_argument("--flow", action="store_true", help="also what no homography explains, such as parallax")
+    example = "restore-jax data render photo.jpg depth.png --unit mm --focus 1500"
+    render = verb(kinds, "render", data_render, "defocus an image by its depth, with the map of its blur", example)
+    render.add_argument("image", metavar="IMAGE", help="sharp")
+    depth = ".npy, .dpt, or a grey PNG or TIFF of the image's size; inf and nan are holes"
+    render.add_argument("depth", metavar="DEPTH", help=depth)
+    render.add_argument("--unit", required=True, metavar="mm|cm|m|disparity", help="of the depth's numbers")
+    render.add_argument("-o", "--out", metavar="FILE", help="default: IMAGE_defocused.png; the map goes beside it")
+    render.add_argument("--max-coc", type=float, default=28.0, metavar="PX", help="largest diameter of blur (28)")
+    render.add_argument("--focus", type=float, metavar="DEPTH", help="what is sharp, in the unit (default: drawn)")
+    render.add_argument("--seed", type=int, default=0, metavar="N", help="that the focus is drawn by (0)")
     build.add_argument(
         "-o", "--out", metavar="DATA_DIR", help="default: $RESTORE_JAX_DATA or ~/.cache/restore_jax/datasets"
     )
@@ -63,6 +73,16 @@ def data_align(args) -> int:
     from data_prep.alignment_pairs import align_files, summary
 
     print(summary(align_files(args.sharp, args.blurred, args.out, flow=args.flow)))
+    return 0
+
+
+def data_render(args) -> int:
+    """restore-jax data render."""
+    from data_prep.syndof.own_pair import render_files
+
+    found = render_files(args.image, args.depth, args.unit, args.out, args.max_coc, args.seed, args.focus)
+    for path in found.values():
+        print(path)
     return 0
 
 

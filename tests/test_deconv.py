@@ -107,8 +107,26 @@ def test_tiles_leave_no_seams(photo):
     """One blur, more than one tile: as if the whole picture were deconvolved at once."""
     blurred = blur(photo, 2.0)
     whole = deconv.deconvolve_uniform(jnp.moveaxis(jnp.asarray(blurred), -1, 1), jnp.float32(2.0), 420.0)
-    assert max(photo.shape) > deconv._TILE
+    assert max(photo.shape) > deconv.TILE
     assert psnr(deblurred(blurred, 2.0, 420.0), np.moveaxis(np.asarray(whole), 1, -1)) > 50
+
+
+def test_guards_of_every_width_leave_no_seams(photo):
+    """A blur size for each width of guard, side by side: in the middle of each as if it were everywhere."""
+    image = np.tile(photo[:96], (1, 2, 1))
+    sigmas = (1.0, 2.5, 3.5, 4.5)
+    map_ = np.repeat(np.float32(sigmas), 110)
+    blurred = np.stack([blur(image, s)[:, i] for i, s in enumerate(map_)], 1)
+    result = deblurred(blurred, map_[None], 420.0)
+    for i, sigma in zip((40, 165, 275, 400), sigmas, strict=True):
+        assert np.mean((result[:, i] - deblurred(blurred, sigma, 420.0)[:, i]) ** 2) < 1e-5
+
+
+def test_a_smaller_blur_takes_fewer_tiles():
+    """Of 128 pixels a ramp of 8 and two guards are not the tile's own; the ramp reaches beyond the borders."""
+    for sigma, own in ((1.0, 104), (2.5, 96), (3.5, 88), (4.5, 80)):
+        tiles = int(deconv.count_tiles(jnp.full((96, 440), sigma)))
+        assert tiles == np.ceil((96 + 8) / own) * np.ceil((440 + 8) / own)
 
 
 def test_bins_leave_no_seams(photo):

@@ -11,6 +11,7 @@ Everything is differentiable in the image; in depth only through the layers' blu
 Source: dissertation section 3.2 (Eqs. 3.1-3.2) and networks.md section 3; dual-pixel views as half apertures.
 """
 
+import itertools
 import math
 
 import jax
@@ -50,10 +51,14 @@ def render_defocus(
     max_coc: int = 28,
     psf: str = "disc",
     num_layers: int = 64,
+    fill: bool = False,
 ) -> tuple[Float[Array, "h w c"], Float[Array, "h w"]]:
-    """Defocused image and its sigma map (pixels). Lens as in `coc_from_depth`; COCs are clipped to `max_coc`."""
+    """Defocused image and its sigma map (pixels). Lens as in `coc_from_depth`; COCs are clipped to `max_coc`.
+
+    psf, num_layers, fill: of `render_coc`.
+    """
     coc = jnp.clip(coc_from_depth(depth, focus, focal_length, f_number, pixels_per_mm), -max_coc, max_coc)
-    return render_coc(image, coc, max_coc, psf, num_layers), SIGMA_PER_COC * jnp.abs(coc)
+    return render_coc(image, coc, max_coc, psf, num_layers, fill), SIGMA_PER_COC * jnp.abs(coc)
 
 
 def render_coc(
@@ -62,6 +67,7 @@ def render_coc(
     max_coc: int,
     psf: str = "disc",
     num_layers: int = 32,
+    fill: bool = False,
 ) -> Float[Array, "h w c"]:
     """Blur every pixel by its COC, nearer layers over farther ones.
 
@@ -71,8 +77,11 @@ def render_coc(
       max_coc: bound of the COC, fixes the size of the padding (static).
       psf: "disc" or "gaussian" (sigma = COC / 4).
       num_layers: number of blur sizes the range of `coc` is rounded to.
+      fill: continue the background behind what occludes it (`hidden_background`), so that what a nearer layer's blur
+        uncovers is background. Without, the layers that are there share its place.
     """
-    return _composite(image, coc, max_coc, num_layers, _kernel_maker(psf, None))[0]
+    hidden = hidden_background(image, coc, math.ceil(max_coc / 2)) if fill else None
+    return _composite(image, coc, max_coc, num_layers, _kernel_maker(psf, None), hidden=hidden)[0]
 
 
 def render_dual_pixel(
@@ -86,22 +95,24 @@ def render_dual_pixel(
     return views[0], views[1]
 
 
-def _composite(image, coc, max_coc, num_layers, *kernel_makers):
+def _composite(image, coc, max_coc, num_layers, *kernel_makers, hidden=None):
     """Layers back to front, once for each PSF; the blurred colours are divided by the blurred masks at the end."""
     if num_layers < 2:
         raise ValueError(f"render: num_layers is {num_layers}, at least 2 are needed")
     pad = math.ceil(max_coc / 2) + 1
     height, width, _ = image.shape
-    padded = jnp.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
-    coc = jnp.pad(coc, pad, mode="symmetric")
-    size = padded.shape[:2]
     low, high = coc.min(), coc.max()
     spacing = jnp.maximum(high - low, 1e-6) / (num_layers - 1)
-    layer_of = jnp.round((coc - low) / spacing)
+    samples = []  # of each pixel: what is seen there and, if asked for, what is behind it
+    for colours, at in ((image, coc),) if hidden is None else ((image, coc), hidden):
+        colours = jnp.pad(colours, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
+        samples.append((colours, jnp.round((jnp.pad(at, pad, mode="symmetric") - low) / spacing)))
+    size = samples[0][0].shape[:2]
 
     def add_layer(carry, layer):
-        mask = (layer_of == layer).astype(image.dtype)[..., None]
-        spectrum = jnp.fft.rfft2(jnp.concatenate([padded * mask, mask], -1), axes=(0, 1))
+        masks = [(layer_of == layer).astype(image.dtype)[..., None] for _, layer_of in samples]
+        colours = [jnp.concatenate([c * mask, mask], -1) for (c, _), mask in zip(samples, masks, strict=True)]
+        spectrum = jnp.fft.rfft2(sum(colours), axes=(0, 1))
         layer_coc = low + layer * spacing
         out = []
         for behind, kernel_of in zip(carry, kernel_makers, strict=True):
@@ -115,6 +126,49 @@ def _composite(image, coc, max_coc, num_layers, *kernel_makers):
     views, _ = jax.lax.scan(add_layer, start, far_to_near)
     crop = (slice(pad, pad + height), slice(pad, pad + width))
     return tuple(v[crop][..., :-1] / jnp.maximum(v[crop][..., -1:], 1e-3) for v in views)
+
+
+def hidden_background(
+    image: Float[Array, "h w c"], coc: Float[Array, "h w"], reach: int, jump: float = 1.0, beyond: float = -math.inf
+) -> tuple[Float[Array, "h w c"], Float[Array, "h w"]]:
+    """What lies behind each pixel within `reach` pixels of an edge that hides it, continued smoothly.
+
+    First pixel by pixel: each takes the mean of those of its 8 neighbours whose COC is above `beyond` (0: behind the
+    focal plane) and more than `jump` above its own, first as they are seen, then as they were continued. Further from
+    the edge than a pixel's own blur reaches, half its COC, nothing is uncovered and nothing continued. Then what was
+    continued is averaged with its 8 neighbours, visible or not, at distances from reach / 2 down to 1, twice each.
+
+    Returns: colours (0 where there is no such background) and signed COC, NaN where there is none.
+    """
+    seen = jnp.concatenate([image, coc[..., None]], -1)
+    strides = [2**i for i in reversed(range(reach.bit_length() - 1)) for _ in range(2)]
+
+    def mean_of_farther(*fields, stride=1, margin=1):
+        """Of each pixel and its neighbours in that distance, each in the first field where it is farther."""
+        padded = [jnp.pad(f, ((margin, margin), (margin, margin), (0, 0)), constant_values=jnp.nan) for f in fields]
+        total, count = jnp.zeros_like(seen), jnp.zeros_like(coc)
+        for y, x in itertools.product((-1, 0, 1), repeat=2):
+            found = jnp.zeros_like(coc, bool)
+            for field in padded:
+                there = jax.lax.dynamic_slice(field, (margin + stride * y, margin + stride * x, 0), seen.shape)
+                farther = ~found & (there[..., -1] > beyond) & (there[..., -1] > coc + jump)
+                total += jnp.where(farther[..., None], there, 0)
+                found |= farther
+            count += found.astype(coc.dtype)
+        return jnp.where(count[..., None] > 0, total / jnp.maximum(count, 1)[..., None], jnp.nan)
+
+    def further(step, behind):
+        wanted = jnp.isnan(behind[..., -1]) & (step < jnp.abs(coc) / 2)
+        return jnp.where(wanted[..., None], mean_of_farther(behind), behind)
+
+    def smooth(behind, stride):
+        mean = mean_of_farther(seen, behind, stride=stride, margin=max(strides))
+        return jnp.where(jnp.isnan(behind), jnp.nan, mean), None
+
+    behind = jax.lax.fori_loop(1, reach, further, mean_of_farther(seen)) if reach > 0 else jnp.full_like(seen, jnp.nan)
+    if strides:
+        behind = jax.lax.scan(smooth, behind, jnp.asarray(strides))[0]
+    return jnp.where(jnp.isnan(behind[..., -1:]), 0, behind[..., :-1]), behind[..., -1]
 
 
 def _kernel_maker(psf, side):

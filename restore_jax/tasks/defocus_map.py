@@ -16,6 +16,7 @@ from restore_jax.models.vgg import VGG19, caffe_input
 from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 from restore_jax.ops.resize import nearest_align_corners
 from restore_jax.ops.scene import random_coc
+from restore_jax.tasks import to_float
 
 UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
 CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", as activated
@@ -33,15 +34,13 @@ def initial_params(model, key, config):
 def inputs(example, key, config):
     """ "image" (h, w, 3) and "map" (h, w, 1) by rendering, augmented; "real", "binary", "binary_map" as they come."""
     render_key, grey_key, noise_key = jax.random.split(key, 3)
-    image = example["sharp"].astype(jnp.float32) / 255
+    image = to_float(example["sharp"])
     grey = jax.random.uniform(grey_key) < config.augment.grey
     image = jnp.where(grey, jnp.broadcast_to(image.mean(-1, keepdims=True), image.shape), image)
     views = _render(render_key, image, config)
     sigma = jax.random.uniform(noise_key, maxval=config.augment.noise_max)
     noisy = views["image"] + sigma * jax.random.normal(noise_key, views["image"].shape)
-    real = {
-        name: example[name].astype(jnp.float32) / 255 for name in ("real", "binary", "binary_map") if name in example
-    }
+    real = {name: to_float(example[name]) for name in ("real", "binary", "binary_map") if name in example}
     if "binary_map" in real:
         real["binary_map"] = real["binary_map"][..., :1]
     return {**views, "image": jnp.clip(noisy, 0, 1), **real}
@@ -49,7 +48,7 @@ def inputs(example, key, config):
 
 def evaluation_inputs(example, key, config):
     """The same without augmentation, "image" and "map" only."""
-    return _render(key, example["sharp"].astype(jnp.float32) / 255, config)
+    return _render(key, to_float(example["sharp"]), config)
 
 
 def phases(config):
@@ -63,9 +62,10 @@ def generator_loss(model, variables, inputs, config):
     weights = config.loss
     outputs, variables = _moved(model, variables, inputs["image"], keep=("calibration",))
     label = inputs["map"]
-    terms = {"defocus": losses.mse(outputs["defocus"], label)}
+    pixel_loss = getattr(losses, weights.pixel)
+    terms = {"defocus": pixel_loss(outputs["defocus"], label)}
     if weights.auxiliary:
-        terms["auxiliary"] = weights.auxiliary * auxiliary_loss(outputs["aux"], label)
+        terms["auxiliary"] = weights.auxiliary * auxiliary_loss(outputs["aux"], label, pixel_loss)
     if weights.content:
         terms["content"] = weights.content * content_loss(_vgg(config.vgg), outputs["defocus"], label)
     adversarial = []
@@ -97,9 +97,9 @@ def discriminator_loss(model, variables, inputs, config):
     return total, ({"discriminator": total}, {"batch_stats": statistics})
 
 
-def auxiliary_loss(maps, label):
+def auxiliary_loss(maps, label, pixel_loss=losses.mse):
     """Eq. 3.6: the sum over levels of the error of their maps, the label taken to each one's size."""
-    return sum(losses.mse(m, nearest_align_corners(label, *m.shape[1:3])) for m in maps.values())
+    return sum(pixel_loss(m, nearest_align_corners(label, *m.shape[1:3])) for m in maps.values())
 
 
 def content_loss(vgg, map_, label):

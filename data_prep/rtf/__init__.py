@@ -1,0 +1,1 @@
+"""RTF: 22 defocused photographs with maps of the radius of their defocus, for evaluation."""

@@ -1,0 +1,117 @@
+"""The tree of RTF out of its photographs and its maps, whose file format and unit are told, not guessed.
+
+    python -m data_prep.rtf.prepare IMAGES MAPS TREE --unit radius|sigma
+
+IMAGES, MAPS: folders. Maps are .mat (one matrix in it), .npy or 16-bit .png in thousandths of the unit. A map narrower
+than its photograph is taken to have lost its right side, which becomes "not known". Photographs pair with maps of the
+same name; if the names differ, in order. TREE gets image/NAME and map/NAME.png, and each pair is said.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import numpy as np
+
+from restore_jax import atomic
+from restore_jax.defocus import STEPS_PER_PIXEL, read_map
+from restore_jax.errors import InputError
+from restore_jax.io import find_photos, read_photo, write_photo
+from restore_jax.metrics_defocus import sigma_of_disc
+
+NOT_KNOWN = 65535
+KEPT = (".png", ".jpg", ".jpeg")  # photographs that are copied as they are; others become PNG
+MAPS = (".mat", ".npy", ".png")
+
+
+def prepare(images, maps, tree, unit: str) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Writes the tree and returns its (photograph, map) pairs. InputError, naming the file, for what does not fit."""
+    if unit not in UNITS:
+        raise InputError(f"--unit {unit}: is not one of {', '.join(UNITS)}")
+    photos = find_photos([images])
+    if not pathlib.Path(maps).is_dir():
+        raise InputError(f"{maps}: no such folder")
+    pairs = paired(photos, sorted(p for p in pathlib.Path(maps).iterdir() if p.suffix in MAPS), maps)
+    written = []
+    for photo, map_ in pairs:
+        picture = read_photo(photo)
+        codes = coded(UNITS[unit](read_values(map_)), picture.pixels.shape[:2], f"{map_}")
+        target = pathlib.Path(tree) / "image" / photo.name
+        if photo.suffix.lower() in KEPT:
+            atomic.write(target, photo.read_bytes())
+        else:
+            target = target.with_suffix(".png")
+            write_photo(target, picture.pixels, like=picture)
+        write_codes(pathlib.Path(tree) / "map" / f"{target.stem}.png", codes)
+        written.append((photo, map_))
+    return written
+
+
+def paired(photos, maps, folder):
+    """[(photograph, map)] by name, or in order if no name agrees."""
+    by_name = {path.stem: path for path in maps}
+    if len(photos) != len(maps) or len(by_name) != len(maps):
+        raise InputError(f"{folder}: {len(by_name)} maps ({', '.join(MAPS)}) for {len(photos)} photographs")
+    named = [by_name.get(photo.stem) for photo in photos]
+    if all(named):
+        return list(zip(photos, named, strict=True))
+    if any(named):
+        lacking = next(photo for photo, map_ in zip(photos, named, strict=True) if map_ is None)
+        raise InputError(f"{lacking}: has no map of its name in {folder}, while others have")
+    return list(zip(photos, maps, strict=True))
+
+
+def read_values(path: pathlib.Path) -> np.ndarray:
+    """The map (h, w) float32 in a file. Raises InputError."""
+    if path.suffix != ".mat":
+        return read_map(path)
+    from scipy.io import loadmat
+
+    try:
+        found = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    except Exception as error:  # loadmat's are of many kinds
+        raise InputError(f"{path}: not a readable .mat file ({error})") from error
+    matrices = {name: value for name, value in found.items() if value.ndim == 2 and min(value.shape) > 1}
+    if len(matrices) != 1:
+        raise InputError(f"{path}: holds {len(matrices)} matrices ({', '.join(matrices)}), not one map")
+    return next(iter(matrices.values())).astype(np.float32)
+
+
+def coded(sigma: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
+    """Sigma as uint16 codes at the photograph's shape: NOT_KNOWN at the right, where the map has been cut."""
+    if sigma.shape[0] != shape[0] or sigma.shape[1] > shape[1]:
+        raise InputError(f"{name}: is {sigma.shape[1]}x{sigma.shape[0]}, its photograph {shape[1]}x{shape[0]}")
+    steps = np.round(STEPS_PER_PIXEL * sigma)
+    if not ((steps >= 0) & (steps < NOT_KNOWN)).all():
+        raise InputError(f"{name}: sigma from {sigma.min():g} to {sigma.max():g}, must be 0 to 65 pixels")
+    return np.pad(steps.astype(np.uint16), ((0, 0), (0, shape[1] - sigma.shape[1])), constant_values=NOT_KNOWN)
+
+
+def write_codes(path: pathlib.Path, codes: np.ndarray) -> None:
+    """A 16-bit grey PNG."""
+    import cv2
+
+    atomic.write(path, cv2.imencode(".png", codes)[1].tobytes())
+
+
+UNITS = {"radius": sigma_of_disc, "sigma": lambda values: values}
+
+
+def main() -> int:
+    """The command; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("images", "maps", "tree"):
+        parser.add_argument(name, metavar=name.upper())
+    parser.add_argument("--unit", choices=UNITS, required=True, help="of the maps: pixels of a disc's radius, or sigma")
+    args = parser.parse_args()
+    try:
+        for photo, map_ in prepare(args.images, args.maps, args.tree, args.unit):
+            print(f"{photo.name}  {map_.name}")
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
