@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+GAUSSIAN = (0.2960964, 0.4078072, 0.2960964)
+
 
 def mse(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, ""]:
     """Mean squared error."""
@@ -14,9 +16,16 @@ def charbonnier(a: Float[Array, "..."], b: Float[Array, "..."], epsilon: float =
     return jnp.mean(jnp.sqrt(jnp.square(a - b) + epsilon**2))
 
 
-def log_mse(a: Float[Array, "b h w c"], b: Float[Array, "b h w c"], floor: float = 1e-5) -> Float[Array, ""]:
-    """Mean over images of log(mse + floor): PSNR up to a factor, so that a sharp image counts as much as a blurred one.
+def l1(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, ""]:
+    """Mean absolute error."""
+    return jnp.mean(jnp.abs(a - b))
 
-    floor: the error (50 dB by default) below which an image no longer matters.
+
+def low_frequencies(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """x through the 3x3 Gaussian of Eq. 5.8, mirrored at its edges: 2 pixels larger (networks.md 4, "Losses").
+
+    The kernel is the release's: a Gaussian of sigma 1 folded into three samples by mirroring.
     """
-    return jnp.mean(jnp.log(jnp.mean(jnp.square(a - b), axis=(1, 2, 3)) + floor))
+    x = jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), "reflect")
+    x = sum(weight * x[:, n : x.shape[1] - 2 + n] for n, weight in enumerate(GAUSSIAN))
+    return sum(weight * x[:, :, n : x.shape[2] - 2 + n] for n, weight in enumerate(GAUSSIAN))

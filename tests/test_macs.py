@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from restore_jax import models
-from restore_jax.macs import macs, model_macs
+from restore_jax.macs import macs, model_macs, refvsr_macs
 
 
 def shape(*sides):
@@ -150,3 +150,57 @@ def test_dual_pixel_views_cost_three_more_input_channels():
         model_macs(models.create("ifan", width=4, num_filters=2, input=i), 64, 64) for i in ("single", "dual")
     )
     assert dual - single == 64 * 64 * 9 * 3 * 4
+
+
+def window(parts, steps=8, alignments=6, flow=False):
+    """Trillions of a window of 7 frames. As from the printed parameters, the flow network is left out."""
+    total = 7 * parts["prepare"] + steps * parts["propagate"] + parts["reconstruct"]
+    return (total + (alignments * parts["flow"] if flow else 0)) / 1e12
+
+
+@pytest.mark.parametrize("options", [{}, {"references": "dual"}, {"frame_alignment": "match", "bidirectional": False}])
+def test_the_parts_of_refvsr_are_its_window(options):
+    model = models.create("refvsr", mid_channels=4, num_blocks=1, **options)
+    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    frames = shape(1, 7, 16, 16, 3)
+    inputs = frames, (frames, frames) if "references" in options else frames
+    whole = macs(lambda *inputs: model.apply(*inputs)["image"], variables, *inputs)
+    parts = refvsr_macs(model, 16, 16)
+    one_way = "bidirectional" in options
+    # One way the frames after the centre have no part in the image, but one scan prepares and aligns all.
+    steps = 4 if one_way else 8
+    expected = 7 * parts["prepare"] + steps * parts["propagate"] + 6 * parts["flow"] + parts["reconstruct"]
+    assert whole == expected
+
+
+def test_refvsr_costs_what_the_dissertation_prints():
+    """Tables 5.1 and 5.4 for our network: within 3% with a step for each of the 7 frames, one less than it takes.
+
+    58.1 T are of real HD input (its matching at a quarter of the size), 2.737 T of downsampled input.
+    """
+    hd = refvsr_macs(models.create("refvsr", mode="hd"), 1080, 1920)
+    small = refvsr_macs(models.create("refvsr"), 256, 256)
+    assert window(hd, steps=7) == pytest.approx(58.1, rel=0.003)
+    assert window(small, steps=7) == pytest.approx(2.737, rel=0.03)
+    assert window(hd) == pytest.approx(64.26, abs=0.01)
+    assert window(small) == pytest.approx(3.001, abs=0.001)
+
+
+def test_two_references_cost_a_sixth_more():
+    """Table 5.1 prints 71.5 T; of the telephoto's four times finer frames we match a quarter as many places."""
+    dual = refvsr_macs(models.create("refvsr", mode="hd", references="dual"), 1080, 1920)
+    assert window(dual, steps=7) == pytest.approx(71.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "printed", "alignments"),
+    [
+        ({"frame_alignment": "match", "reference_alignment": "flow"}, 8.303, 10),
+        ({"frame_alignment": "match"}, 9.364, 10),
+        ({"reference_alignment": "flow"}, 1.975, None),
+    ],
+)
+def test_other_alignments_cost_what_the_dissertation_prints(options, printed, alignments):
+    """Table 5.4, within 0.4%; its numbers fit ten alignments of frames, where the window needs six."""
+    parts = refvsr_macs(models.create("refvsr", **options), 256, 256)
+    assert window(parts, alignments=alignments, flow=alignments is not None) == pytest.approx(printed, rel=0.004)

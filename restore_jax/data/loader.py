@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from absl import flags
 
-from restore_jax.data.transforms import central_crop, training_crop
+from restore_jax.data.transforms import evaluation_example, training_example
 from restore_jax.errors import InputError
 
 try:
@@ -28,7 +28,7 @@ ENDLESS = 2**40  # rows: of Grain's own endless repeat batches of one row overfl
 
 
 def training_batches(
-    source, data, seed: int, first: int, process: int = 0, processes: int = 1, keep: Callable = training_crop
+    source, data, seed: int, first: int, process: int = 0, processes: int = 1, keep: Callable = training_example
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches number `first` on, this process's part of each: {view: (b, size, size, 3)}. Close it when done.
 
@@ -59,12 +59,12 @@ def evaluation_batches(source, data, process: int = 0, processes: int = 1) -> It
     (b,) bool, False for copies. data.size 0 takes whole pictures, which then are of one size.
     """
     part = _part(data.batch_size, processes)
-    first = central_crop(source[0], data)
+    first = evaluation_example(source[0], data)
     count = -(-len(source) // data.batch_size) * data.batch_size
 
     def example(row):
         index = min(row, len(source) - 1)
-        views = central_crop(source[index], data)
+        views = evaluation_example(source[index], data)
         for view, picture in views.items():
             if picture.shape != first[view].shape:
                 raise InputError(

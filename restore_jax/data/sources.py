@@ -6,8 +6,12 @@ An example is a dict of views, (h, w, 3) uint8 or uint16 arrays of one size:
     left, right              besides these, the views of a dual-pixel camera
     real                     alone: a defocused photograph without a truth
     binary, binary_map       a photograph, and what is blurred in it
+or what clips of several cameras are cut from (see `transforms.training_example`):
+    scene, number            (h, w, 3) or (t, h, w, 3), a photograph or a clip of a video that a virtual camera films
+    lrs, refs, hr, ...       whole frames (t, h, w, 3), the truth hr (h, w, 3), by the names of `triple_camera.VIEWS`
 Sources: "photos" (folders of sharp photographs), "pairs" (folders that hold blurred/ and sharp/, and may hold left/ and
-right/), "tfds" (a dataset that `restore-jax data build` made), "dead_leaves" (drawn, needs no data).
+right/), "tfds" (a dataset that `restore-jax data build` made), "dead_leaves" (drawn, needs no data),
+"triple_camera" (photographs and videos for the virtual camera), "realmcvsr" (that dataset, built).
 """
 
 import pathlib
@@ -16,8 +20,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from restore_jax.data.built import built, records
+from restore_jax.data.clips import open_real_clips, open_scenes
 from restore_jax.data.dead_leaves import dead_leaves
-from restore_jax.data.transforms import cut_size
+from restore_jax.data.transforms import cut_size, halved
 from restore_jax.errors import InputError
 from restore_jax.io import find_photos, from_float, read_photo
 
@@ -44,18 +50,20 @@ FEATURES = {  # of datasets: the view, and what its feature may be called
 def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
     """The source that `data` (config.data or config.evaluation.data) describes. Raises InputError if it is not there.
 
-    data.source, data.folders (photos, pairs) or data.name, data.split, data.directory (tfds), data.views (pairs, tfds),
-    data.cache_mb: decoded pictures kept in memory.
+    data.source, data.folders (photos, pairs, triple_camera) or data.name (tfds), data.split, data.directory (tfds,
+    realmcvsr), data.views (all but photos), data.cache_mb: decoded pictures kept in memory.
     """
     openers = {
         "photos": _photos,
         "pairs": _pairs,
         "tfds": _tfds,
-        "dead_leaves": lambda data: DeadLeaves(_plain_views(data)),
+        "dead_leaves": lambda data: DrawnScenes() if "lrs" in data.views else DeadLeaves(_plain_views(data)),
+        "triple_camera": open_scenes,
+        "realmcvsr": open_real_clips,
     }
     if data.source not in openers:
         raise InputError(f"data.source is {data.source!r}, must be one of {', '.join(openers)}")
-    if data.source in ("photos", "pairs") and not data.folders:
+    if data.source in ("photos", "pairs", "triple_camera") and not data.folders:
         raise InputError(f"data.source={data.source!r} needs data.folders: add --data FOLDER")
     source = openers[data.source](data)
     return Cached(source, data.cache_mb * 2**20) if data.cache_mb else source
@@ -83,7 +91,7 @@ class Files:
     def _read(self, view, path):
         photo = read_photo(path)
         if self._max_side:
-            return _halved(from_float(photo.pixels, np.uint8), self._max_side)
+            return halved(from_float(photo.pixels, np.uint8), self._max_side)
         if _dtype(photo) != self._dtypes[view]:
             first = self._examples[0][view]
             raise InputError(f"{path}: is {_dtype(photo).__name__}, but {first} {self._dtypes[view].__name__}")
@@ -101,6 +109,16 @@ class DeadLeaves:
 
     def __getitem__(self, index):
         return dict.fromkeys(self._views, dead_leaves(np.random.default_rng([index, 7]), (160, 160)))
+
+
+class DrawnScenes:
+    """Drawn pictures that a virtual camera films, for trying a configuration where there is no data."""
+
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        return {"scene": dead_leaves(np.random.default_rng([index, 7]), (384, 384)), "number": np.int64(index)}
 
 
 class Dataset:
@@ -216,40 +234,15 @@ def _by_stem(folder):
 
 
 def _tfds(data):
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise InputError("data.source='tfds' needs TFDS: pip install 'restore-jax[data]'") from None
-    import data_prep
-
-    name = data.name if "/" in data.name else "/".join(data_prep.find(data.name)[:2])
-    folder = pathlib.Path(data.directory or data_prep.data_folder()).expanduser() / name
-    versions = sorted(path for path in folder.glob("*.*.*") if path.is_dir())
-    if not versions:
-        raise InputError(f"{folder}: not built yet; build it by: restore-jax data build {data.name} TREE")
-    builder = tfds.builder_from_directory(versions[-1])
-    if data.split not in builder.info.splits:
-        raise InputError(f"{data.name}: has no split {data.split!r}, but {', '.join(builder.info.splits)}")
+    builder = built(data.name, data)
     chosen = {}
     for view in data.views:
         there = [feature for feature in FEATURES[view] if feature in builder.info.features]
         if not there:
             raise InputError(f"{data.name}: has no {view} pictures")
         chosen[view] = there[0]
-    # What no view needs is not decoded. Without TensorFlow TFDS knows no PartialDecoding.
-    skipped = {
-        feature: tfds.decode.SkipDecoding() for feature in builder.info.features if feature not in chosen.values()
-    }
-    return Dataset(builder.as_data_source(data.split, decoders=skipped), chosen, data)
+    return Dataset(records(builder, data.split, chosen.values()), chosen, data)
 
 
 def _dtype(photo):
     return np.uint8 if photo.bits == 8 else np.uint16
-
-
-def _halved(photo, max_side):
-    import cv2
-
-    while max(photo.shape) > max_side:
-        photo = cv2.resize(photo, (photo.shape[1] // 2, photo.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return photo

@@ -2,7 +2,19 @@
 
 import importlib
 
-_SUBMODULES = ("convolution", "deconv", "filtering", "render", "resize", "scene", "warp")
+_SUBMODULES = (
+    "contextual",
+    "convolution",
+    "deconv",
+    "deform_conv",
+    "filtering",
+    "matching",
+    "patches",
+    "render",
+    "resize",
+    "scene",
+    "warp",
+)
 
 
 def __getattr__(name: str):

@@ -1,10 +1,63 @@
 """Convolutions in the form that is fastest on XLA."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def convolution(x, kernel, strides, padding, dimension_numbers, precision=None, **options):
+    """`jax.lax.conv_general_dilated` for `flax.linen.Conv(conv_general_dilated=)`, with gradients fast inside loops.
+
+    Inside `scan`, XLA on CPU computes the gradients JAX derives 30 times slower than outside.
+    """
+    plain = set(options.pop("lhs_dilation")) | set(options.pop("rhs_dilation")) | {options.pop("feature_group_count")}
+    if (
+        plain != {1}
+        or options
+        or dimension_numbers != jax.lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+    ):
+        raise ValueError("convolution: only plain 2-D convolutions, NHWC")
+    return _convolution(x, kernel, tuple(strides), tuple(map(tuple, padding)), precision)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolution(x, kernel, strides, padding, precision):
+    return _plain_convolution(x, kernel, strides, padding, precision)
+
+
+def _plain_convolution(x, kernel, strides, padding, precision):
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT, precision=precision)
+
+
+def _convolution_forward(x, kernel, strides, padding, precision):
+    return _convolution(x, kernel, strides, padding, precision), (x, kernel)
+
+
+def _convolution_backward(strides, padding, precision, residuals, y_bar):
+    x, kernel = residuals
+    if jax.default_backend() != "cpu":
+        return jax.vjp(lambda x, k: _plain_convolution(x, k, strides, padding, precision), x, kernel)[1](y_bar)
+    # The same sums, with transposes in place of other orders of dimensions: XLA's fast convolution on CPU knows one
+    # order alone, and other orders are only put right outside of loops.
+    size, options = kernel.shape[:2], {"dimension_numbers": _LAYOUT, "precision": precision}
+    unseen = [
+        n + sum(p) - (s * (m - 1) + k)
+        for n, p, s, m, k in zip(x.shape[1:3], padding, strides, y_bar.shape[1:3], size, strict=True)
+    ]
+    around = [(k - 1 - p[0], k - 1 - p[1] + u) for k, p, u in zip(size, padding, unseen, strict=True)]
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    x_bar = jax.lax.conv_general_dilated(y_bar, turned, (1, 1), around, lhs_dilation=strides, **options)
+    around = [(p[0], p[1] - u) for p, u in zip(padding, unseen, strict=True)]
+    x, y_bar = x.transpose(3, 1, 2, 0), y_bar.transpose(1, 2, 0, 3)
+    kernel_bar = jax.lax.conv_general_dilated(x, y_bar, (1, 1), around, rhs_dilation=strides, **options)
+    return x_bar, kernel_bar.transpose(1, 2, 0, 3)
+
+
+_convolution.defvjp(_convolution_forward, _convolution_backward)
 
 
 @jax.custom_vjp

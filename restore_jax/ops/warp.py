@@ -1,7 +1,91 @@
-"""Sampling images at moved positions."""
+"""Sampling images at moved positions: bilinear, one function a convention of grid and border.
 
+- `warp`: backward warp by a flow in pixels, position x + u ("align corners").
+- `warp_released`: the grid RefVSR's published checkpoints were trained with.
+- `warp_horizontal`: rows alone, by a disparity.
+- `taps`, `gather_bilinear`: the two halves of bilinear sampling, for other ops.
+"""
+
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+PADDINGS = ("zeros", "border")
+
+
+class Taps(NamedTuple):
+    """The two samples along one axis that a position lies between, and their weights."""
+
+    low: Int[Array, "b h w"]
+    high: Int[Array, "b h w"]
+    low_weight: Float[Array, "b h w"]
+    high_weight: Float[Array, "b h w"]
+
+
+def warp(x: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], padding: str = "zeros") -> Float[Array, "b h w c"]:
+    """x at (row + v, column + u); flow is (u, v) in pixels, u along x; the flow itself carries a gradient.
+
+    padding: outside the image are "zeros", or the nearest pixel of the "border".
+    """
+    _, h, w, _ = x.shape
+    columns = jnp.arange(w, dtype=jnp.float32)[None, None, :] + flow[..., 0].astype(jnp.float32)
+    rows = jnp.arange(h, dtype=jnp.float32)[None, :, None] + flow[..., 1].astype(jnp.float32)
+    return gather_bilinear(x, taps(rows, h, padding), taps(columns, w, padding))
+
+
+def warp_released(x: Float[Array, "b h w c"], flow: Float[Array, "b h2 w2 2"]) -> Float[Array, "b h2 w2 c"]:
+    """x warped as RefVSR's release does it, zero outside (networks.md 4, quirks a and b).
+
+    A grid of the flow's size from corner to corner of x, moved by the flow in pixels of x, is read as if corners were
+    those of the outermost pixels and not their centres. For a flow of x's size: x' = (x + u) W / (W - 1) - .5.
+    """
+    _, h, w, _ = x.shape
+
+    def positions(size, grid, moves):
+        return (grid + moves.astype(jnp.float32)) * (size / (size - 1)) - 0.5
+
+    rows = positions(h, jnp.linspace(0.0, h - 1.0, flow.shape[1])[None, :, None], flow[..., 1])
+    columns = positions(w, jnp.linspace(0.0, w - 1.0, flow.shape[2])[None, None, :], flow[..., 0])
+    return gather_bilinear(x, taps(rows, h, "zeros"), taps(columns, w, "zeros"))
+
+
+def taps(positions: Float[Array, "b h w"], size: int, padding: str = "zeros") -> Taps:
+    """Neighbours and weights of positions along an axis of `size` samples; indices are always inside.
+
+    padding: beyond the axis are "zeros" (weight 0), or the last sample ("border").
+    """
+    if padding not in PADDINGS:
+        raise ValueError(f"padding={padding!r} is none of {', '.join(PADDINGS)}")
+    if padding == "border":
+        positions = jnp.clip(positions, 0, size - 1)
+    low = jnp.floor(positions)
+    high_weight = positions - low
+    low_weight = 1 - high_weight
+    if padding == "zeros":
+        low_weight = jnp.where((low >= 0) & (low <= size - 1), low_weight, 0.0)
+        high_weight = jnp.where((low >= -1) & (low <= size - 2), high_weight, 0.0)
+    low = jnp.clip(low, -1, size - 1).astype(jnp.int32)
+    return Taps(jnp.maximum(low, 0), jnp.minimum(low + 1, size - 1), low_weight, high_weight)
+
+
+def gather_bilinear(x: Float[Array, "b h w c"], rows: Taps, columns: Taps) -> Float[Array, "b h2 w2 c"]:
+    """The weighted sum of x at the 2 x 2 neighbours that `rows` and `columns` name."""
+    b, h, w, c = x.shape
+    flat = x.reshape(b, h * w, c)
+    # A pixel's channels lie together: they are fetched as one slice.
+    fetch = jax.vmap(lambda pixels, index: pixels.at[index].get(mode="promise_in_bounds"))
+
+    def corner(row, column, row_weight, column_weight):
+        return fetch(flat, row * w + column) * (row_weight * column_weight)[..., None].astype(x.dtype)
+
+    return (
+        corner(rows.low, columns.low, rows.low_weight, columns.low_weight)
+        + corner(rows.low, columns.high, rows.low_weight, columns.high_weight)
+        + corner(rows.high, columns.low, rows.high_weight, columns.low_weight)
+        + corner(rows.high, columns.high, rows.high_weight, columns.high_weight)
+    )
 
 
 def warp_horizontal(image: Float[Array, "b h w c"], disparity: Float[Array, "b h w 1"]) -> Float[Array, "b h w c"]:

@@ -21,6 +21,8 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
     table = _table(name)
     expected = {path.removeprefix("params/"): shape for path, shape in flatten(parameter_shapes(name, options)).items()}
     converted = {}
+    if hasattr(table, "in_order"):
+        arrays = table.in_order(arrays)
     for published, array in arrays.items():
         path = table.our_name(published)
         if path is None:
@@ -68,7 +70,13 @@ def _table(name: str):
 
     if name not in FILES:
         raise InputError(f"no converter for {name!r}; known: {', '.join(FILES)}, lpips")
-    return importlib.import_module(f"restore_jax.weights.{FILES[name]}")
+    module = f"restore_jax.weights.{FILES[name]}"
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise InputError(f"no converter for {name!r}: names of published parameters are not known here") from None
 
 
 def parameter_shapes(name: str, options: dict) -> dict:
@@ -78,7 +86,9 @@ def parameter_shapes(name: str, options: dict) -> dict:
 
     from restore_jax.models import create
 
-    image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
     model = create(name, **options)
-    views = {"right": image, "left": image} if getattr(model, "input", "single") == "dual" else {}
-    return jax.eval_shape(lambda key, x, views: model.init(key, x, **views), jax.random.key(0), image, views)
+    if hasattr(model, "example_inputs"):
+        inputs = model.example_inputs()
+    else:
+        inputs = (jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32),)
+    return jax.eval_shape(model.init, jax.random.key(0), *inputs)

@@ -21,7 +21,7 @@ def save(path, params, model: str, options: dict, card: dict | None = None) -> N
     from safetensors.numpy import save as to_bytes
 
     header = {"model": model, "options": _json(options), "card": _json(card or {})}
-    flat = {name: np.ascontiguousarray(value) for name, value in flatten(params).items()}
+    flat = {name: np.asarray(value, order="C") for name, value in flatten(params).items()}
     atomic.write(pathlib.Path(path), _ordered(to_bytes(flat, metadata=header)))
 
 
@@ -66,7 +66,8 @@ def read_safetensors(path) -> tuple[dict, dict]:
 
 
 def read_published(path) -> dict[str, np.ndarray]:
-    """Read a published checkpoint as {name: array}: .npz, .npy, .safetensors, or PyTorch's .pth/.pt/.pytorch/.ckpt.
+    """Read a published checkpoint as {name: array}: .npz, .npy, .safetensors, PyTorch's .pth/.pt/.pytorch/.ckpt, or
+    Keras's .hdf5/.h5.
 
     PyTorch files are read with `weights_only=True`, .npy (vgg19.npy) by `vgg.read_npy`: nothing in them is executed.
     Raises InputError.
@@ -91,8 +92,11 @@ def read_published(path) -> dict[str, np.ndarray]:
         return read_npy(path)
     if suffix in (".pth", ".pt", ".pytorch", ".ckpt"):
         return _read_torch(path)
+    if suffix in (".hdf5", ".h5"):
+        return _read_keras(path)
     raise InputError(
-        f"{path}: unknown kind of checkpoint; known are .pth, .pt, .pytorch, .ckpt, .npz, .npy, .safetensors"
+        f"{path}: unknown kind of checkpoint; known are .pth, .pt, .pytorch, .ckpt, .hdf5, .h5, .npz, .npy and "
+        ".safetensors"
     )
 
 
@@ -111,6 +115,26 @@ def _read_torch(path) -> dict[str, np.ndarray]:
     if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise InputError(f"{path}: holds no table of named tensors")
     return {name.removeprefix("module."): tensor.float().numpy() for name, tensor in content.items()}
+
+
+def _read_keras(path) -> dict[str, np.ndarray]:
+    """Arrays by their paths in the file, "model_weights/conv2d_1/conv2d_1/kernel:0"."""
+    try:
+        import h5py
+    except ImportError:
+        raise InputError(f"{path}: reading Keras files needs h5py: pip install 'restore-jax[convert]'") from None
+    arrays = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+            arrays[name] = item[()]
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(keep)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: not a readable HDF5 file ({type(error).__name__})") from error
+    return arrays
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:

@@ -15,7 +15,10 @@ from restore_jax.weights.files import read_safetensors
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
 
 # What a person gets who names only the network.
-BEST = {"ifan": "ifan-small", "dmenet": "dmenet-small"}
+BEST = {
+    **{"ifan": "ifan-small", "dmenet": "dmenet-small", "refvsr": "refvsr-small"},
+    **{"basicvsr": "basicvsr-memory-small", "spynet": "spynet-rendered"},
+}
 
 
 @dataclasses.dataclass(frozen=True)

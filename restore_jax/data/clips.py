@@ -1,0 +1,139 @@
+"""Sources of clips: scenes for the virtual camera from folders of photographs and videos, and RealMCVSR as built."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from restore_jax.data.built import built, records
+from restore_jax.data.transforms import halved
+from restore_jax.data.triple_camera import VIEWS, Options, least_side
+from restore_jax.errors import InputError
+from restore_jax.io import FORMATS, from_float, read_photo, to_float
+
+MAX_SIDE = 2048  # larger photographs are halved until they fit
+FEATURES = {"lrs": "ultra_wide", "refs": "wide", "teles": "tele"}  # of RealMCVSR
+VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+
+
+def open_scenes(data) -> "Scenes":
+    """Source "triple_camera": what lies in data.folders. InputError for a folder without photographs and videos."""
+    check_views(data.views)
+    if not data.size:
+        raise InputError("data.size is 0: of scenes only windows are filmed")
+    if data.reduction not in (1, 2, 4):
+        raise InputError(f"data.reduction is {data.reduction}, must be 1, 2 or 4")
+    if unknown := set(data.camera) - {field.name for field in dataclasses.fields(Options)}:
+        raise InputError(f"data.camera has {', '.join(sorted(unknown))}: it sets fields of triple_camera.Options")
+    found = []
+    for folder in map(pathlib.Path, data.folders):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder")
+        # Names with a dot in front are hidden: macOS leaves such files beside photographs on foreign disks.
+        files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+        usable = [path for path in files if path.suffix.lower() in (*FORMATS, *VIDEOS)]
+        if not usable:
+            raise InputError(f"{folder}: holds neither photographs nor videos ({', '.join([*FORMATS, *VIDEOS])})")
+        found += usable
+    return Scenes(found, data)
+
+
+def check_views(views) -> None:
+    """InputError for a name that is not of triple_camera.VIEWS."""
+    if unknown := sorted(set(views) - set(VIEWS)):
+        raise InputError(f"data.views names {', '.join(unknown)}; clips have {', '.join(VIEWS)}")
+
+
+class Scenes:
+    """Photographs, each an example, and videos, of which every data.num_frames frames are one.
+
+    An example is {"scene": (h, w, 3) or (t, h, w, 3) uint8, "number": its index}.
+    """
+
+    def __init__(self, files, data):
+        self._data, self._examples = data, []
+        for path in files:
+            if path.suffix.lower() not in VIDEOS:
+                self._examples.append((path, None, 0))
+                continue
+            from restore_jax import video
+
+            clip = video.probe(path)
+            starts = range(0, len(clip) - data.num_frames + 1, data.num_frames)
+            if not starts:
+                raise InputError(f"{path}: has {len(clip)} frames, fewer than data.num_frames={data.num_frames}")
+            self._examples += [(path, clip, start) for start in starts]
+
+    def __len__(self):
+        return len(self._examples)
+
+    def __getitem__(self, index):
+        path, clip, start = self._examples[index]
+        if clip is None:
+            scene = halved(from_float(read_photo(path).pixels, np.uint8), MAX_SIDE)
+        else:
+            from restore_jax import video
+
+            frames = video.frames(clip, range(start, start + self._data.num_frames))
+            scene = np.stack([frame if clip.bits == 8 else from_float(to_float(frame), np.uint8) for frame in frames])
+        height, width = scene.shape[-3:-1]
+        if min(height, width) < (least := least_side(self._data)):
+            raise InputError(
+                f"{path}: {width}x{height} is smaller than the {least} pixels a side that the sharpest of data.views "
+                f"needs for data.size={self._data.size}"
+            )
+        return {"scene": scene, "number": np.int64(index)}
+
+
+def open_real_clips(data) -> "RealClips":
+    """Source "realmcvsr": data.split of RealMCVSR as built in data.directory, at data.reduction 4, 2 or 1 (HD itself).
+
+    data.name: "realmcvsr", or "realmcvsr_partial" for a part of it. InputError if what data.views need is not built.
+    """
+    check_views(data.views)
+    if data.reduction not in (1, 2, 4):
+        raise InputError(f"data.reduction is {data.reduction}: RealMCVSR has 1, 2 and 4")
+    part = "_partial" if data.name.endswith("_partial") else ""
+    low = f"realmcvsr/{'hr' if data.reduction == 1 else f'lrx{data.reduction}'}{part}"
+    low_views = {view: FEATURES[view] for view in ("lrs", *data.views) if not view.endswith(("hr", "hrs"))}
+    high_views = {view: FEATURES[view.removesuffix("_hr")] for view in data.views if view.endswith("_hr")}
+    if "hrs" in data.views:
+        high_views["hrs"] = FEATURES["lrs"]
+    truth = {"hr": FEATURES["lrs"]} if "hr" in data.views else {}
+    parts = []
+    for name, views in ((low, low_views), (f"realmcvsr/hr{part}", high_views), (f"realmcvsr/hr{part}", truth)):
+        if views:
+            builder = built(name, data)
+            parts.append((records(builder, data.split, views.values()), views))
+            clips = builder.info.metadata[data.split]
+    return RealClips(parts, clips, data)
+
+
+class RealClips:
+    """Windows of data.num_frames frames around each frame of a dataset; past a clip's ends its last frames repeat.
+
+    parts: (records, {view: feature}); clips: {name: number of frames}, in the order of the records.
+    An example holds whole frames (t, h, w, 3) of the views, and "hr" (h, w, 3) of the middle one.
+    """
+
+    def __init__(self, parts, clips, data):
+        self._parts, self._data = parts, data
+        self._ends = np.cumsum(list(clips.values()))
+
+    def __len__(self):
+        return int(self._ends[-1])
+
+    def __getitem__(self, index):
+        clip = np.searchsorted(self._ends, index, "right")
+        first, last = (self._ends[clip - 1] if clip else 0), self._ends[clip] - 1
+        window = index + np.arange(self._data.num_frames) - self._data.num_frames // 2
+        window = np.clip(window, first, last)
+        example = {}
+        for frames, views in self._parts:
+            if "hr" in views:
+                example["hr"] = frames[index][views["hr"]]
+                continue
+            found = {number: frames[int(number)] for number in np.unique(window)}  # each decoded once
+            for view, feature in views.items():
+                example[view] = np.stack([found[number][feature] for number in window])
+        return example

@@ -1,0 +1,138 @@
+"""Parts of RefVSR that convolve: residual chains, encoder of references, confidence-guided fusion, upsampling.
+
+(Dissertation 5.2; networks.md 4.) How references are matched and aligned is in refvsr_alignment.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from restore_jax.models.layers import conv
+from restore_jax.ops.filtering import leaky_relu
+from restore_jax.ops.resize import pixel_shuffle, upsample_bicubic
+
+LEAK = 0.2  # everywhere but in the trunks and the last layers of the upsampling
+CONFIDENCE_WIDTH = 16
+BLOCK_GAIN = 0.1  # initial weights inside residual blocks: a chain of 30 then starts close to the identity
+
+
+class ResidualChain(nn.Module):
+    """`count` times x + conv(LeakyReLU(conv x)); with `tail`, a convolution follows and the chain's input is added."""
+
+    features: int
+    count: int
+    leak: float = LEAK
+    tail: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        skip = x
+        for n in range(self.count):
+            y = conv(self.features, f"conv_{n}_0", gain=BLOCK_GAIN, dtype=self.dtype)(x)
+            x = x + conv(self.features, f"conv_{n}_1", gain=BLOCK_GAIN, dtype=self.dtype)(leaky_relu(y, self.leak))
+        return skip + conv(self.features, "tail", dtype=self.dtype)(x) if self.tail else x
+
+
+class ConvPair(nn.Module):
+    """Two convolutions, LeakyReLU .2 after each; stride and size are of the first."""
+
+    widths: tuple[int, int]
+    stride: int = 1
+    dtype: Any = jnp.float32
+    size: int = 3
+
+    @nn.compact
+    def __call__(self, x):
+        x = leaky_relu(conv(self.widths[0], "conv_0", self.size, self.stride, dtype=self.dtype)(x), LEAK)
+        return leaky_relu(conv(self.widths[1], "conv_1", dtype=self.dtype)(x), LEAK)
+
+
+class ReferenceEncoder(nn.Module):
+    """A reference frame to its features at full and half size, and at a quarter of it with levels=3."""
+
+    features: int
+    dtype: Any = jnp.float32
+    levels: int = 2
+
+    @nn.compact
+    def __call__(self, image):
+        x, found = image.astype(self.dtype), []
+        for n, size in enumerate(("full", "half", "quarter")[: self.levels]):
+            pair = (self.features, self.features)
+            x = ConvPair(pair, 2 if n else 1, dtype=self.dtype, name=f"{size}_in")(x)
+            x = ResidualChain(self.features, 4, dtype=self.dtype, name=f"{size}_blocks")(x)
+            found.append(x)
+        return tuple(found)
+
+
+class Trunk(nn.Module):
+    """Aggregates a frame into propagated features: R of Eq. 5.3."""
+
+    features: int
+    count: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, *inputs):
+        x = jnp.concatenate([x.astype(self.dtype) for x in inputs], -1)
+        x = leaky_relu(conv(self.features, "conv_in", dtype=self.dtype)(x), 0.1)
+        return ResidualChain(self.features, self.count, 0.0, tail=False, dtype=self.dtype, name="blocks")(x)
+
+
+class Guided(nn.Module):
+    """conv(confidences) * conv([x, aligned]): what Eq. 5.6 adds to x."""
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, aligned, confidences):
+        guide = ConvPair((CONFIDENCE_WIDTH, self.features), dtype=self.dtype, name="confidence")
+        content = ConvPair((self.features, self.features), dtype=self.dtype, name="content")
+        return guide(confidences.astype(self.dtype)) * content(jnp.concatenate([x, aligned], -1))
+
+
+class Fusion(nn.Module):
+    """Fuses aligned references into aggregated features, at the frame's size and at twice it."""
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, propagated_2x, aligned, aligned_2x, confidences):
+        c, dtype = self.features, self.dtype
+        x = x + Guided(c, dtype, name="guided")(x, aligned, confidences)
+        x = ResidualChain(c, 8, dtype=dtype, name="blocks")(x)
+        x2 = pixel_shuffle(conv(4 * c, "up", dtype=dtype)(x), 2)
+        x2 = conv(c, "merge", dtype=dtype)(jnp.concatenate([propagated_2x, x2], -1))
+        x2 = leaky_relu(x2, LEAK)
+        x2 = x2 + Guided(c, dtype, name="guided_2x")(x2, aligned_2x, upsample_confidence(confidences))
+        return x, ResidualChain(c, 4, dtype=dtype, name="blocks_2x")(x2)
+
+
+class Upsampler(nn.Module):
+    """Features of both directions at twice the frame's size to the residual of the restored frame (Eq. 5.2)."""
+
+    features: int
+    scale: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, directions, confidences):
+        c, dtype = self.features, self.dtype
+        x = conv(c, "merge", 1, dtype=dtype)(jnp.concatenate(directions, -1))
+        if len(directions) == 2:
+            x = x + Guided(c, dtype, name="guided")(*directions, upsample_confidence(confidences))
+        x = ResidualChain(c, 4, dtype=dtype, name="blocks")(x)
+        if self.scale == 4:
+            x = leaky_relu(pixel_shuffle(conv(4 * c, "up", dtype=dtype)(x), 2), 0.1)
+        x = leaky_relu(conv(c, "conv_hr", dtype=dtype)(x), 0.1)
+        return conv(3, "conv_out", dtype=dtype)(x)
+
+
+def upsample_confidence(confidence: Float[Array, "b h w n"], factor: int = 2) -> Float[Array, "b h2 w2 n"]:
+    """Bicubic, clipped to [0, 1]."""
+    return jnp.clip(upsample_bicubic(confidence, factor), 0, 1)

@@ -1,0 +1,154 @@
+"""RefVSR-IR: RefVSR with IconVSR's refill of propagated features at keyframes and its coupled directions (networks.md
+section 4, "IR"; dissertation Table 5.1)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from restore_jax.models.edvr import Extractor
+from restore_jax.models.iconvsr import REACH, extend_ends, pad_sides
+from restore_jax.models.layers import conv
+from restore_jax.models.refvsr import RefVSR
+from restore_jax.models.vsr_layers import each_frame, reverse, scan_frames
+
+EXTRACTOR_WIDTH = 64  # whatever the width of the network
+
+
+class RefVSRRefill(RefVSR):
+    """RefVSR whose features are refilled at keyframes; `create("refvsr", refill=True, ...)`.
+
+    Attributes: those of RefVSR (published: mid_channels 36, num_blocks 30, windows of 13 frames), and
+      keyframe_stride: a clip's frames 0, stride, 2 stride, ... are keyframes, and a window's last one.
+
+    `apply(params, lrs, refs, state=None, train=False)` as of RefVSR, and in the returned dict besides:
+      state: of the forward cell at the frame that is the next window's first, and `shift` (), how far the next window's
+        first frame is behind a keyframe.
+      confidence, index: for all frames of the window, also with a `state`. flow_forward: from frame i + 1 to i, up to
+        the centre; flow_backward: from i to i + 1, of the whole window.
+      offset (b, n, 5): mean absolute offset, pixels, of the extractor's alignments at n places, all keyframes.
+    """
+
+    refill: bool = True
+    keyframe_stride: int = 5
+
+    def setup(self):
+        if not self.bidirectional:
+            raise ValueError("refvsr: refill=True needs both directions")
+        super().setup()
+        self.extractor = Extractor(EXTRACTOR_WIDTH, 2 * REACH + 1, dtype=self.dtype, remat=self.remat)
+        self.backward_refill = conv(self.mid_channels, None, dtype=self.dtype)
+        self.forward_refill = conv(self.mid_channels, None, dtype=self.dtype)
+
+    def __call__(
+        self,
+        lrs: Float[Array, "b t h w 3"],
+        refs: Float[Array, "b t hr wr 3"],
+        state: dict | None = None,
+        train: bool = False,
+    ) -> dict[str, Any]:
+        self.check_inputs(lrs, refs)
+        centre = lrs.shape[1] // 2
+        nothing = self.initial_state(lrs.shape[0], *lrs.shape[2:4])
+        shift = jnp.zeros((), jnp.int32) if state is None else state["shift"]
+        prepared = self._each(lambda self, frames: self.prepare(*frames), (lrs, refs))
+        outputs = {name: prepared[name] for name in ("confidence", "index") if name in prepared}
+
+        pairs = (
+            jnp.concatenate([lrs[:, 1 : centre + 1], lrs[:, :-1]], 1),
+            jnp.concatenate([lrs[:, :centre], lrs[:, 1:]], 1),
+        )
+        flow = self._each(lambda self, pair: self.flow(*pair), pairs)
+        outputs["flow_forward"] = jax.tree.map(lambda x: x[:, :centre], flow)
+        outputs["flow_backward"] = jax.tree.map(lambda x: x[:, centre:], flow)
+        refills, marks, outputs["offset"] = self.refills(lrs, shift)
+
+        def back(self, carry, seen, refills):
+            state, at_centre = carry
+            frame, flow, mark, is_centre = seen
+            state = self.propagate(state, self.marked(frame, mark, refills), flow, "backward")
+            return (state, chosen(is_centre, state, at_centre)), state["features"]
+
+        def forth(self, carry, seen, refills):
+            state, at_next = carry
+            frame, flow, mark, is_next, backward = seen
+            state = self.propagate(state, self.marked(frame, mark, refills) | {"backward": backward}, flow)
+            return (state, chosen(is_next, state, at_next)), None
+
+        def number(n, count):
+            return jnp.asarray(np.arange(count) == n)[None]
+
+        seen = (prepared, flow_after_none(self, outputs["flow_backward"], lrs, at_end=True), marks)
+        seen = reverse((*seen, number(centre, lrs.shape[1])))
+        (_, backward), features = scan_frames(self, back, (nothing, nothing), seen, refills, self.remat)
+
+        # A window after the first has the state of its first frame.
+        start = 0 if state is None else 1
+        seen = (
+            prepared,
+            flow_after_none(self, outputs["flow_forward"], lrs),
+            marks,
+            number(1, lrs.shape[1]),
+            reverse(features),
+        )
+        seen = jax.tree.map(lambda x: x[:, start : centre + 1], seen)
+        before = nothing if state is None else {name: state[name] for name in nothing}
+        (forward, following), _ = scan_frames(self, forth, (before, nothing), seen, refills, self.remat)
+
+        outputs["state"] = following | {"shift": (shift + 1) % self.keyframe_stride}
+        outputs |= {"confidence_forward": forward["confidence"], "confidence_backward": backward["confidence"]}
+        image = self.reconstruct(jax.tree.map(lambda x: x[:, centre], prepared), forward, backward)
+        outputs["image"] = image if train else jnp.clip(image, 0, 1)
+        return outputs
+
+    def refills(self, lrs: Float[Array, "b t h w 3"], shift: Int[Array, ""]):
+        """Features of the keyframes of a window whose first frame is `shift` frames behind one.
+
+        Returns (features (b, n, h, w, 64); for every frame whether it is a keyframe and the number of its features,
+        both (1, t); offset (b, n, 5)). n is the same for all shifts: what is too much is the last frame's.
+        """
+        count = lrs.shape[1]
+        places = keyframe_places(count, self.keyframe_stride, shift)
+        frames = extend_ends(pad_sides(lrs))
+        windows = jnp.take(frames, places[:, None] + jnp.arange(2 * REACH + 1)[None], 1)
+        features, offset = each_frame(self, lambda self, window: self.extractor(window), windows, self.remat)
+        is_key = jnp.arange(count)[:, None] == places[None]
+        marks = (is_key.any(1)[None], jnp.argmax(is_key, 1)[None])
+        return features[:, :, : lrs.shape[2], : lrs.shape[3]], marks, offset
+
+    def marked(self, prepared, mark, refills):
+        """A prepared frame with the features that refill it, if it is a keyframe."""
+        key, number = mark
+        return prepared | {"key": key, "refill": jnp.take(refills, number, 1)[:, 0]}
+
+    def aggregate(self, prepared, propagated, direction):
+        """As of RefVSR, with refill; the forward trunk sees the backward features too."""
+        forward = direction == "forward"
+        merge = self.forward_refill if forward else self.backward_refill
+        refilled = merge(jnp.concatenate([propagated, prepared["refill"]], -1))
+        propagated = jnp.where(prepared["key"][:, None, None, None], refilled, propagated)
+        if forward:
+            return self.forward_trunk(prepared["frame"], prepared["backward"], propagated)
+        return self.backward_trunk(prepared["frame"], propagated)
+
+
+def keyframe_places(count: int, stride: int, shift: Int[Array, ""]) -> Int[Array, " n"]:
+    """Numbers of the keyframes among `count` frames, the first of which is `shift` frames behind one.
+
+    As many for every shift: what is beyond is the last frame, which always is one.
+    """
+    places = -shift % stride + stride * jnp.arange(-(-count // stride))
+    return jnp.append(jnp.minimum(places, count - 1), count - 1)
+
+
+def chosen(flag, state, other):
+    """`state` where flag (1,) is true."""
+    return jax.tree.map(lambda x, y: jnp.where(flag[0], x, y), state, other)
+
+
+def flow_after_none(module: RefVSR, flow, lrs: Float[Array, "b t h w 3"], at_end: bool = False):
+    """A flow for the frame that has no neighbour too: the first, or the one at the end."""
+    none = jax.tree.map(lambda x: x[:, None], module.initial_flow(lrs.shape[0], *lrs.shape[2:4]))
+    return jax.tree.map(lambda x, y: jnp.concatenate([x, y], 1), *((flow, none) if at_end else (none, flow)))

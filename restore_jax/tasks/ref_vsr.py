@@ -1,0 +1,153 @@
+"""Reference-based video super-resolution (dissertation 5.3): a window of frames and references to its centre frame.
+
+An example holds "lrs" (t, h, w, 3) and the references: "refs" (t, hr, wr, 3), for a network that takes the telephoto
+"teles", or both. For pre-training (Eq. 5.10) it has "hr" (s h, s w, 3) besides, the centre frame's truth; for the
+adaptation to real footage (Eq. 5.11) there is none, and the result's low frequencies are held against the frame
+itself. Where config.loss.fidelity is not 0 the views that config.loss.supervision names, such as "refs_hr", "teles" or
+"refs_hr,teles_hr", are what details are taken from: of as many frames around the centre as config.loss.fidelity_window
+says, each view's distances weighted by the matching confidence of its own camera if the network matches that.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from restore_jax import losses, metrics
+from restore_jax.models.vgg import VGG19, imagenet_input
+from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
+from restore_jax.ops.imresize import imresize
+from restore_jax.ops.resize import block_mean, upsample_bicubic
+from restore_jax.tasks import to_float
+
+
+def initial_params(model, key, config):
+    """Fresh parameters; config.spynet: weights of the flow network, which is not trained, and where one for references
+    starts; config.vgg: of VGG19, whose first layers matching starts from."""
+    frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), model.example_inputs())
+    params = jax.jit(lambda key: model.init(key, *frames))(key)["params"]
+    if config.spynet:
+        flow = _load(config.spynet, "spynet")
+        params |= {name: flow for name in ("flow_network", "reference_flow") if name in params}
+    if config.vgg:
+        vgg = _load(config.vgg, "vgg19")
+        for name in {"matcher", "frame_matcher"} & params.keys():
+            matcher = params[name]
+            params[name] = {**matcher, "vgg": {layer: vgg[layer] for layer in matcher["vgg"]}}
+    return {"params": params}
+
+
+def inputs(example, key, config):
+    """The views as float32 in [0, 1]. The cameras' noise and exposure are the data's."""
+    return {name: to_float(view) for name, view in example.items()}
+
+
+def evaluation_inputs(example, key, config):
+    """The same."""
+    return inputs(example, key, config)
+
+
+def phases(config):
+    """One: everything by `loss`."""
+    return (((), loss),)
+
+
+def loss(model, params, inputs, config):
+    """The sum of the terms, each times its weight in config.loss; a term of weight zero is not computed.
+
+    pixel: mean absolute error (the "-l1" models). low: of the low frequencies alone; contextual: to the truth
+    (Eq. 5.8); fidelity: to the reference frames of the window (Eq. 5.9).
+    """
+    weights = config.loss
+    outputs = model.apply(params, inputs["lrs"], _references(model, inputs), train=True)
+    result, terms = outputs["image"], {}
+    if weights.pixel:
+        terms["pixel"] = weights.pixel * losses.l1(result, inputs["hr"])
+    if weights.low:
+        seen, truth = (result, inputs["hr"]) if "hr" in inputs else (imresize(result, 1 / model.scale), _frame(inputs))
+        terms["low"] = weights.low * losses.l1(losses.low_frequencies(seen), losses.low_frequencies(truth))
+    if weights.contextual or weights.fidelity:
+        vgg = _load(config.vgg, "vgg19")
+        features = _features(vgg, result, weights.layer)
+    if weights.contextual:
+        truth = _features(vgg, inputs["hr"], weights.layer)
+        terms["contextual"] = weights.contextual * contextual_loss(features, truth)[0]
+    if weights.fidelity:
+        terms["fidelity"] = 0.0
+        for view in weights.supervision.split(","):
+            frames, confidence = (
+                _around_centre(x, weights.fidelity_window)
+                for x in (inputs[view], _confidence_in(outputs["confidence"], view))
+            )
+            details = jnp.moveaxis(jax.lax.map(lambda x: _features(vgg, x, weights.layer), _by_frame(frames)), 0, 1)
+            confidence = jax.vmap(lambda x: _pooled(x, features.shape[1]), 1, 1)(confidence)[..., 0]
+            terms["fidelity"] += weights.fidelity * multi_reference_fidelity(features, details, confidence)
+    total = sum(terms.values())
+    values = {**terms, "loss": total}
+    if "hr" in inputs:
+        values["gain_db"] = jnp.mean(_gain(result, inputs, model.scale))
+    return total, (values, {})
+
+
+def evaluate(model, params, inputs, config):
+    """Metrics (b,) of the centre frame under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
+    outputs = model.apply(params, inputs["lrs"], _references(model, inputs))
+    result, truth = outputs["image"], inputs["hr"]
+    values = {name: getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
+    values["gain_db"] = _gain(result, inputs, model.scale)
+    pictures = {"input": _bicubic(inputs, model.scale), "result": result, "truth": truth}
+    return values, pictures
+
+
+def _references(model, inputs):
+    """What the network takes as references."""
+    views = {"wide": "refs", "tele": "teles"}
+    if model.references == "dual":
+        return tuple(inputs[view] for view in views.values())
+    return inputs[views[model.references]]
+
+
+def _confidence_in(confidence, view):
+    """Of a network that matches both cameras, the confidence (b, t, h, w, 1) of matching the view's."""
+    channel = 1 if view.startswith("teles") and confidence.shape[-1] == 2 else 0
+    return confidence[..., channel : channel + 1]
+
+
+def _around_centre(frames, count):
+    """The `count` frames (odd) in the middle of (b, t, ...), or all if there are not so many."""
+    centre = frames.shape[1] // 2
+    return frames[:, max(0, centre - count // 2) : centre + count // 2 + 1]
+
+
+def _by_frame(frames):
+    return jnp.moveaxis(frames, 1, 0)
+
+
+def _pooled(confidence, height):
+    """(b, h, w, 1) averaged to the size of features, which may be smaller."""
+    return block_mean(confidence, confidence.shape[1] // height)
+
+
+def _frame(inputs):
+    """The window's centre frame."""
+    lrs = inputs["lrs"]
+    return lrs[:, lrs.shape[1] // 2]
+
+
+def _bicubic(inputs, scale):
+    return jnp.clip(upsample_bicubic(_frame(inputs), scale), 0, 1)
+
+
+def _gain(result, inputs, scale):
+    """PSNR (b,) of the result over that of bicubic interpolation."""
+    truth = inputs["hr"]
+    ours, plain = (metrics.psnr(image, truth, "refvsr") for image in (jnp.clip(result, 0, 1), _bicubic(inputs, scale)))
+    return ours - plain
+
+
+def _features(vgg, image, layer):
+    return VGG19(layer).apply({"params": vgg}, imagenet_input(image))[layer]
+
+
+def _load(path, network):
+    from restore_jax import weights
+
+    return weights.load_into(path, network, {})["params"]
