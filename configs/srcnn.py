@@ -1,0 +1,71 @@
+"""SRCNN, super-resolution by 4 of single pictures with three convolutions; what the configs of other networks build on.
+
+    python -m restore_jax.train --config=configs/srcnn.py --workdir=runs/srcnn
+
+Variants, `configs/srcnn.py:WORD,WORD`:
+    (none)  on RealMCVSR's ultra-wide frames (`restore-jax data build realmcvsr TREE`). The dissertation compares with
+            SRCNN without printing its numbers; bicubic interpolation has 26.65 dB, SSIM .800 (Table 5.5).
+    photos  on photographs, brought down on the device: `--data FOLDER` takes others than ../shared/data/photos
+    virtual on frames that a virtual triple camera films of photographs
+    tiny    20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; after other words too
+"""
+
+import ml_collections
+
+from configs import ifan, refvsr
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The config of a variant; ValueError for an unknown word."""
+    config = published()
+    config.loss.norm = "mse"
+    return with_words(config, variant, {"photos": photos, "virtual": virtual, "tiny": tiny})
+
+
+def with_words(config, variant: str, words) -> ml_collections.ConfigDict:
+    """`config` changed by each of the words, which commas separate; words: {word: function of a config}."""
+    for word in filter(None, variant.split(",")):
+        if word not in words:
+            raise ValueError(f"no variant {word!r}: {', '.join(words)}")
+        words[word](config)
+    return config
+
+
+def published(name: str = "srcnn", **options) -> ml_collections.ConfigDict:
+    """A network on RealMCVSR's frames, one at a time, by the mean absolute error, as long as RefVSR is trained."""
+    config = refvsr.published()
+    del config.spynet
+    config.task, config.vgg, config.generator = "super_resolution", "", ""
+    config.remat = False
+    config.model = ml_collections.ConfigDict({"name": name, "options": options})
+    config.loss = ml_collections.ConfigDict({"pixel": 1.0, "norm": "l1", "layer": "relu5_4", "critic": "gan"})
+    for term in ("perceptual", "texture", "low", "contextual", "fidelity", "adversarial"):
+        config.loss[term] = 0.0
+    config.loss.supervision = "refs_hr"
+    config.optim.groups = ()
+    config.optim.update({"name": "adam", "rate": 1e-4, "final_rate": 1e-6, "b2": 0.999, "clip": 0.0})
+    config.data.update({"views": ("lrs", "hr"), "size": 48, "batch_size": 16, "num_frames": 1})
+    config.evaluation.data.update({"views": ("lrs", "hr"), "num_frames": 1})
+    return config
+
+
+def photos(config) -> None:
+    """Photographs, which the task brings down; data.size is then the output's."""
+    train, held_out = ("../shared/data/photos/train", "../shared/data/photos_hires"), ("../shared/data/photos/val",)
+    config.data.update({"source": "photos", "folders": train, "views": ("sharp",), "size": 4 * config.data.size})
+    config.data.update({"scale_probability": 0.5, "min_scale": 0.5, "workers": 0, "cache_mb": 2048})
+    config.evaluation.data.update({"source": "photos", "folders": held_out, "views": ("sharp",), "size": 256})
+    config.evaluation.data.batch_size = 4
+
+
+def virtual(config) -> None:
+    """Filmed by a virtual triple camera."""
+    refvsr.virtual(config)
+
+
+def tiny(config) -> None:
+    """A few steps on drawn pictures."""
+    clips = "lrs" in config.data.views
+    ifan.drawn_pictures(config)
+    config.data.update({"size": 16 if clips else 64, "shift": 2.0, "margin": 0})
+    config.evaluation.data.update({"size": 16 if clips else 64, "shift": 2.0})

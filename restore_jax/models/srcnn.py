@@ -1,0 +1,36 @@
+"""SRCNN, three convolutions on the bicubically enlarged picture (Dong et al. 2014; networks.md 5)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from restore_jax.models.layers import conv
+from restore_jax.ops.imresize import imresize
+
+
+class SRCNN(nn.Module):
+    """Convolutions 9-1-5, zero padding.
+
+    Attributes:
+      scale: of the output.
+      widths: of the two hidden layers.
+      dtype: of the computation; parameters stay float32.
+
+    `apply(params, lr, train=False)`: lr (b, h, w, 3) in [0, 1]. Returns {"image" (b, s·h, s·w, 3) float32, clipped to
+    [0, 1] unless `train`, "upsampled" of the same size}.
+    """
+
+    scale: int = 4
+    widths: tuple[int, int] = (64, 32)
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, lr: Float[Array, "b h w 3"], train: bool = False) -> dict[str, Array]:
+        upsampled = imresize(lr, self.scale)  # MATLAB's, as in the paper
+        x = upsampled.astype(self.dtype)
+        x = nn.relu(conv(self.widths[0], "patches", 9, dtype=self.dtype)(x))
+        x = nn.relu(conv(self.widths[1], "mapping", 1, dtype=self.dtype)(x))
+        image = conv(3, "reconstruction", 5, dtype=self.dtype)(x).astype(jnp.float32)
+        return {"image": image if train else jnp.clip(image, 0, 1), "upsampled": upsampled}

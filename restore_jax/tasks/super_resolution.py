@@ -1,0 +1,207 @@
+"""Super-resolution of single pictures, alone or with a reference (the SISR and RefSR rows of dissertation Table 5.5).
+
+An example is {"sharp"}: a photograph that is brought down here, by MATLAB's imresize; or it is a clip's window of one
+frame, "lrs" (1, h, w, 3) with "refs" (1, hr, wr, 3) for networks that take a reference, and "hr" (s h, s w, 3), the
+truth. Without "hr", in DCSR's adaptation to real pictures, the result's low frequencies are held against the input
+itself. Details are taken from the view that config.loss.supervision names if config.loss.fidelity is not 0.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from restore_jax import losses, metrics
+from restore_jax.models.vgg import VGG19, imagenet_input
+from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
+from restore_jax.ops.imresize import imresize
+from restore_jax.ops.resize import block_mean, upsample_bicubic
+from restore_jax.tasks import to_float
+
+GENERATOR = ("generator", "normalisation", "extractor", "main")  # what is not the discriminator, of SRGAN and of TTSR
+WIDE = 2  # times finer than the input's are a reference's pixels
+PENALTY = 10.0  # of WGAN-GP
+
+
+def initial_params(model, key, config):
+    """Fresh variables; config.vgg: VGG19's weights, which matching or textures start from; config.generator: weights of
+    the network without its discriminator, which both phases start from."""
+    if hasattr(model, "example_inputs"):
+        frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), model.example_inputs())
+    else:
+        frames = (jnp.zeros((1, 16, 16, 3)),)
+    variables = jax.jit(lambda key: model.init(key, *frames))(key)
+    params = dict(variables["params"])
+    if config.vgg:
+        vgg = _load(config.vgg, "vgg19", {})["params"]
+        if "extractor" in params:
+            params["extractor"] = {layer: vgg[layer] for layer in params["extractor"]}
+        if "matcher" in params:
+            params["matcher"] = {**params["matcher"], "vgg": {layer: vgg[layer] for layer in params["matcher"]["vgg"]}}
+    variables = {**variables, "params": params}
+    if config.generator:
+        options = {name: option for name, option in config.model.options.items() if name != "critic"}
+        pretrained = _load(config.generator, config.model.name, options)
+        variables = {name: {**collection, **pretrained.get(name, {})} for name, collection in variables.items()}
+    return variables
+
+
+def inputs(example, key, config):
+    """ "lr" and "hr" as float32 in [0, 1], "ref" at the output's fineness, "details"; nothing is augmented here."""
+    views = evaluation_inputs(example, key, config)
+    if config.loss.supervision in example:
+        views["details"] = _frame(to_float(example[config.loss.supervision]))
+    if config.loss.adversarial and config.loss.critic == "wgan":
+        views["share"] = jax.random.uniform(key)
+    return views
+
+
+def evaluation_inputs(example, key, config):
+    """The same without what losses alone need."""
+    scale = config.model.options.get("scale", 4)
+    if "sharp" in example:
+        hr = to_float(example["sharp"])
+        return {"lr": jnp.round(255 * jnp.clip(imresize(hr, 1 / scale), 0, 1)) / 255, "hr": hr}
+    views = {"lr": _frame(to_float(example["lrs"]))}
+    if "hr" in example:
+        views["hr"] = to_float(example["hr"])
+    if "refs" in example:
+        ref = _frame(to_float(example["refs"]))
+        if scale > WIDE:
+            ref = jnp.clip(upsample_bicubic(ref[None], scale // WIDE)[0], 0, 1)
+        views["ref"] = ref
+    return views
+
+
+def phases(config):
+    """The network; with an adversarial loss the discriminator after it."""
+    if not config.loss.adversarial:
+        return (((), loss),)
+    return (GENERATOR, loss), (("discriminator",), discriminator_loss)
+
+
+def loss(model, variables, inputs, config):
+    """The sum of the terms, each times its weight in config.loss; a term of weight zero is not computed.
+
+    pixel: config.loss.norm of losses. perceptual: squared, between VGG19's features of config.loss.layer.
+    texture: TTSR's transferal loss. low, contextual, fidelity: DCSR's. adversarial: with config.loss.critic.
+    """
+    weights = config.loss
+    outputs, statistics = _trained(model, variables, inputs)
+    result, terms = outputs["image"], {}
+    if weights.pixel:
+        terms["pixel"] = weights.pixel * getattr(losses, weights.norm)(result, inputs["hr"])
+    if weights.texture:
+        terms["texture"] = weights.texture * texture_loss(model, variables, outputs)
+    if weights.low:
+        seen, truth = (result, inputs["hr"]) if "hr" in inputs else (imresize(result, 1 / model.scale), inputs["lr"])
+        terms["low"] = weights.low * losses.l1(losses.low_frequencies(seen), losses.low_frequencies(truth))
+    if weights.perceptual or weights.contextual or weights.fidelity:
+        vgg = _load(config.vgg, "vgg19", {})["params"]
+        features = _features(vgg, result, weights.layer)
+    if weights.perceptual or weights.contextual:
+        truth = _features(vgg, inputs["hr"], weights.layer)
+    if weights.perceptual:
+        terms["perceptual"] = weights.perceptual * losses.mse(features, truth)
+    if weights.contextual:
+        both = contextual_loss(features, truth)[0] + contextual_loss(truth, features)[0]
+        terms["contextual"] = weights.contextual * both / 2
+    if weights.fidelity:
+        details = _features(vgg, inputs["details"], weights.layer)[:, None]
+        confidence = outputs["confidence"]
+        confidence = block_mean(confidence, confidence.shape[1] // features.shape[1])[..., 0]
+        terms["fidelity"] = weights.fidelity * multi_reference_fidelity(features, details, confidence[:, None])
+    if weights.adversarial:
+        logits, _ = _judged(model, variables, result)
+        fooled = -logits if weights.critic == "wgan" else jax.nn.softplus(-logits)
+        terms["adversarial"] = weights.adversarial * jnp.mean(fooled)
+    total = sum(terms.values())
+    values = {**terms, "loss": total}
+    if "hr" in inputs:
+        values["gain_db"] = jnp.mean(_gain(result, inputs))
+    return total, (values, statistics)
+
+
+def discriminator_loss(model, variables, inputs, config):
+    """Photographs are to be told from results: cross-entropy ("gan"), or Wasserstein distance with a penalty on the
+    gradient's norm between the two ("wgan")."""
+    outputs, _ = _trained(model, variables, inputs)
+    result, photo = jax.lax.stop_gradient(outputs["image"]), inputs["hr"]
+    of_photos, moved = _judged(model, variables, photo)
+    of_results, moved = _judged(model, {**variables, **moved}, result)
+    if config.loss.critic == "wgan":
+        share = inputs["share"][:, None, None, None]
+        between = share * photo + (1 - share) * result
+        slope = jax.grad(lambda image: jnp.sum(_judged(model, variables, image)[0]))(between)
+        norm = jnp.sqrt(jnp.sum(jnp.square(slope), (1, 2, 3)) + 1e-12)
+        total = jnp.mean(of_results) - jnp.mean(of_photos) + PENALTY * jnp.mean(jnp.square(norm - 1))
+    else:
+        total = jnp.mean(jax.nn.softplus(-of_photos)) + jnp.mean(jax.nn.softplus(of_results))
+    return total, ({"discriminator": total}, moved)
+
+
+def texture_loss(model, variables, outputs):
+    """Squared difference of the result's textures and those transferred, weighted by similarity; mean over levels.
+
+    The extractor is held still, and so are the textures: only the result moves.
+    """
+    still = jax.lax.stop_gradient(variables)
+    found = model.apply(still, outputs["image"], method="textures")
+    similarity, total = jax.lax.stop_gradient(outputs["confidence"]), 0.0
+    for texture, transferred in zip(found, outputs["transferred"], strict=True):
+        factor = texture.shape[1] // similarity.shape[1]
+        weight = upsample_bicubic(similarity, factor) if factor > 1 else similarity
+        total += losses.mse(weight * texture, weight * jax.lax.stop_gradient(transferred))
+    return total / len(found)
+
+
+def evaluate(model, variables, inputs, config):
+    """Metrics (b,) under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
+    result = model.apply(variables, *_frames(inputs))["image"]
+    truth = inputs["hr"]
+    values = {name: getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
+    values["gain_db"] = _gain(result, inputs)
+    return values, {"input": _bicubic(inputs), "result": result, "truth": truth}
+
+
+def _frames(inputs):
+    return [inputs[name] for name in ("lr", "ref") if name in inputs]
+
+
+def _trained(model, variables, inputs):
+    """Outputs in training, and the statistics that it moves."""
+    collections = [name for name in variables if name != "params"]
+    if not collections:
+        return model.apply(variables, *_frames(inputs), train=True), {}
+    return model.apply(variables, *_frames(inputs), train=True, mutable=collections)
+
+
+def _judged(model, variables, image):
+    """The discriminator's logits (b,), and the statistics that it moves."""
+    collections = [name for name in variables if name != "params"]
+    if not collections:
+        return model.apply(variables, image, train=True, method="judge"), {}
+    return model.apply(variables, image, train=True, mutable=collections, method="judge")
+
+
+def _frame(frames):
+    """The middle of (t, h, w, 3)."""
+    return frames[frames.shape[0] // 2]
+
+
+def _bicubic(inputs):
+    return jnp.clip(upsample_bicubic(inputs["lr"], inputs["hr"].shape[1] // inputs["lr"].shape[1]), 0, 1)
+
+
+def _gain(result, inputs):
+    """PSNR (b,) of the result over that of bicubic interpolation."""
+    ours, plain = (metrics.psnr(x, inputs["hr"], "refvsr") for x in (jnp.clip(result, 0, 1), _bicubic(inputs)))
+    return ours - plain
+
+
+def _features(vgg, image, layer):
+    return VGG19(layer).apply({"params": vgg}, imagenet_input(image))[layer]
+
+
+def _load(path, network, options):
+    from restore_jax import weights
+
+    return weights.load_into(path, network, options)
