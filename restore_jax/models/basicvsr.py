@@ -1,0 +1,109 @@
+"""BasicVSR (Chan et al. 2021): features walk through a clip from its end to its beginning and back again, and every
+frame is restored from both (networks.md section 5)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from restore_jax.models.layers import conv
+from restore_jax.models.refvsr_layers import Trunk
+from restore_jax.models.spynet import SPyNet
+from restore_jax.models.vsr_layers import Upsampler, neighbouring_flows, reverse, scan_frames, with_start
+from restore_jax.ops.filtering import leaky_relu
+from restore_jax.ops.warp import warp
+
+
+class BasicVSR(nn.Module):
+    """Video super-resolution x4 of whole clips.
+
+    Attributes:
+      num_feat, num_blocks: width, and residual blocks of each direction.
+      train_flow: whether a gradient reaches the flow network.
+      dtype: of the computation; parameters and flow stay float32.
+      remat: the backward pass computes each frame's activations anew: memory grows with the clip by its features alone.
+
+    `apply(params, frames, train=False)`: frames (b, t, h, w, 3) in [0, 1]. Returns a dict:
+      image (b, t, 4h, 4w, 3): float32, clipped to [0, 1] unless `train`.
+      flow_backward, flow_forward (b, t - 1, h, w, 2): from frame i to i + 1, and from i + 1 to i.
+
+    A stream computes a frame or a pair of frames at a time by `apply(..., method=)`: "flow", "propagate",
+    "reconstruct"; `initial_state` is what precedes either end of a clip.
+    """
+
+    num_feat: int = 64
+    num_blocks: int = 30
+    train_flow: bool = True
+    dtype: Any = jnp.float32
+    remat: bool = False
+
+    def setup(self):
+        self.flow_network = SPyNet()
+        self.backward_trunk = Trunk(self.num_feat, self.num_blocks, self.dtype)
+        self.forward_trunk = Trunk(self.num_feat, self.num_blocks, self.dtype)
+        self.merge = conv(self.num_feat, None, 1, dtype=self.dtype)
+        self.upsampler = Upsampler(self.num_feat, self.dtype)
+
+    def example_inputs(self) -> tuple:
+        """Shapes that `init` may be called with."""
+        return (jax.ShapeDtypeStruct((1, 2, 16, 16, 3), jnp.float32),)
+
+    def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
+        b, _, h, w, _ = frames.shape
+        flow_backward, flow_forward = neighbouring_flows(self, frames, self.remat)
+
+        def back(self, state, seen, _):
+            state = self.propagate(state, *seen, direction="backward")
+            return state, state
+
+        def forth(self, state, seen, _):
+            frame, flow, backward = seen
+            state = self.propagate(state, frame, flow)
+            return state, self.reconstruct(backward, state, frame)
+
+        start = self.initial_state(b, h, w)
+        seen = (reverse(frames), with_start(reverse(flow_backward), frames))
+        backward = reverse(scan_frames(self, back, start, seen, remat=self.remat)[1])
+        seen = (frames, with_start(flow_forward, frames), backward)
+        image = scan_frames(self, forth, start, seen, remat=self.remat)[1]
+        return {
+            "image": image if train else jnp.clip(image, 0, 1),
+            "flow_backward": flow_backward,
+            "flow_forward": flow_forward,
+        }
+
+    def initial_state(self, b: int, h: int, w: int) -> Float[Array, "b h w c"]:
+        """The features before a clip's first frame, and after its last: zeros."""
+        return jnp.zeros((b, h, w, self.num_feat), self.dtype)
+
+    def flow(self, frame: Float[Array, "b h w 3"], neighbour: Float[Array, "b h w 3"]) -> Float[Array, "b h w 2"]:
+        """Optical flow that warps `neighbour` onto `frame`."""
+        flow = self.flow_network(frame, neighbour)
+        return flow if self.train_flow else jax.lax.stop_gradient(flow)
+
+    def propagate(
+        self,
+        state: Float[Array, "b h w c"],
+        frame: Float[Array, "b h w 3"],
+        flow: Float[Array, "b h w 2"],
+        direction: str = "forward",
+    ) -> Float[Array, "b h w c"]:
+        """One step of a direction: the neighbour's features and this frame to this frame's features.
+
+        flow: from this frame to the neighbour, whatever it is at an end, where there is none and `state` is zero.
+        """
+        trunk = self.forward_trunk if direction == "forward" else self.backward_trunk
+        return trunk(frame, warp(state, flow))
+
+    def fused(self, features: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]) -> Float[Array, "b h w c"]:
+        """What is done with the fused features of `frame` before they are upsampled: here nothing."""
+        return features
+
+    def reconstruct(
+        self, backward: Float[Array, "b h w c"], forward: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]
+    ) -> Float[Array, "b h2 w2 3"]:
+        """The restored frame from its features of both directions, float32, unclipped."""
+        features = leaky_relu(self.merge(jnp.concatenate([backward, forward], -1)))
+        return self.upsampler(self.fused(features, frame), frame)

@@ -1,0 +1,163 @@
+"""IconVSR (Chan et al. 2021): BasicVSR whose propagated features are refilled at keyframes, and whose forward direction
+sees the backward one (networks.md section 5)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from restore_jax.models.edvr import MULTIPLE, Extractor
+from restore_jax.models.layers import conv
+from restore_jax.models.refvsr_layers import Trunk
+from restore_jax.models.spynet import SPyNet
+from restore_jax.models.vsr_layers import Upsampler, each_frame, neighbouring_flows, reverse, scan_frames, with_start
+from restore_jax.ops.warp import warp
+
+REACH = 2  # frames on either side of a keyframe that its features are extracted from
+
+
+class IconVSR(nn.Module):
+    """Video super-resolution x4 of whole clips.
+
+    Attributes:
+      num_feat, num_blocks: width, and residual blocks of each direction.
+      keyframe_stride: every how many frames features are refilled; the last frame is a keyframe too.
+      train_flow, dtype, remat: as in BasicVSR.
+
+    `apply(params, frames, train=False)`: frames (b, t, h, w, 3) in [0, 1]. Returns a dict:
+      image (b, t, 4h, 4w, 3): float32, clipped to [0, 1] unless `train`.
+      flow_backward, flow_forward (b, t - 1, h, w, 2): from frame i to i + 1, and from i + 1 to i.
+      offset (b, n, 5): mean absolute offset, pixels, of the alignments at the n keyframes.
+
+    A stream computes a frame at a time by `apply(..., method=)`: "flow", "keyframe_features", "propagate",
+    "reconstruct"; `initial_state` is what precedes either end of a clip. It pads its frames with `pad_sides`.
+    """
+
+    num_feat: int = 64
+    num_blocks: int = 30
+    keyframe_stride: int = 5
+    train_flow: bool = True
+    dtype: Any = jnp.float32
+    remat: bool = False
+
+    def setup(self):
+        c, dtype = self.num_feat, self.dtype
+        self.flow_network = SPyNet()
+        self.extractor = Extractor(c, 2 * REACH + 1, dtype=dtype, remat=self.remat)
+        self.backward_refill = conv(c, None, dtype=dtype)
+        self.forward_refill = conv(c, None, dtype=dtype)
+        self.backward_trunk = Trunk(c, self.num_blocks, dtype)
+        self.forward_trunk = Trunk(c, self.num_blocks, dtype)
+        self.upsampler = Upsampler(c, dtype)
+
+    def example_inputs(self) -> tuple:
+        """Shapes that `init` may be called with."""
+        return (jax.ShapeDtypeStruct((1, 3, 16, 16, 3), jnp.float32),)
+
+    def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
+        b, t, height, width, _ = frames.shape
+        frames = pad_sides(frames)
+        h, w = frames.shape[2:4]
+        flow_backward, flow_forward = neighbouring_flows(self, frames, self.remat)
+        keys = keyframes(t, self.keyframe_stride)
+        windows = extend_ends(frames)[:, np.add.outer(np.flatnonzero(keys), np.arange(2 * REACH + 1))]
+        refills, offset = each_frame(self, lambda self, window: self.keyframe_features(window), windows, self.remat)
+        # Every frame is told whether it is a keyframe, and the number of the last one up to it.
+        marks = (jnp.asarray(keys)[None], jnp.asarray(np.cumsum(keys) - 1)[None])
+
+        def back(self, state, seen, refills):
+            frame, flow, (key, number) = seen
+            refill = jnp.take(refills, number, 1)[:, 0]
+            state = self.propagate(state, frame, flow, refill, key, direction="backward")
+            return state, state
+
+        def forth(self, state, seen, refills):
+            frame, flow, (key, number), backward = seen
+            refill = jnp.take(refills, number, 1)[:, 0]
+            state = self.propagate(state, frame, flow, refill, key, backward)
+            return state, self.reconstruct(state, frame)
+
+        start = self.initial_state(b, h, w)
+        seen = (reverse(frames), with_start(reverse(flow_backward), frames), reverse(marks))
+        backward = reverse(scan_frames(self, back, start, seen, refills, self.remat)[1])
+        seen = (frames, with_start(flow_forward, frames), marks, backward)
+        image = scan_frames(self, forth, start, seen, refills, self.remat)[1][:, :, : 4 * height, : 4 * width]
+        return {
+            "image": image if train else jnp.clip(image, 0, 1),
+            "flow_backward": flow_backward[:, :, :height, :width],
+            "flow_forward": flow_forward[:, :, :height, :width],
+            "offset": offset,
+        }
+
+    def initial_state(self, b: int, h: int, w: int) -> Float[Array, "b h w c"]:
+        """The features before a clip's first frame, and after its last: zeros."""
+        return jnp.zeros((b, h, w, self.num_feat), self.dtype)
+
+    def flow(self, frame: Float[Array, "b h w 3"], neighbour: Float[Array, "b h w 3"]) -> Float[Array, "b h w 2"]:
+        """Optical flow that warps `neighbour` onto `frame`."""
+        flow = self.flow_network(frame, neighbour)
+        return flow if self.train_flow else jax.lax.stop_gradient(flow)
+
+    def keyframe_features(self, window: Float[Array, "b 5 h w 3"]) -> tuple[Array, Array]:
+        """(features (b, h, w, c) that refill a keyframe, offset (b, 5)) from it and the two frames on either side."""
+        return self.extractor(window)
+
+    def propagate(
+        self,
+        state: Float[Array, "b h w c"],
+        frame: Float[Array, "b h w 3"],
+        flow: Float[Array, "b h w 2"],
+        refill: Float[Array, "b h w c"] | None = None,
+        key: Bool[Array, "1"] | None = None,
+        backward: Float[Array, "b h w c"] | None = None,
+        direction: str = "forward",
+    ) -> Float[Array, "b h w c"]:
+        """One step of a direction: the neighbour's features and this frame to this frame's features.
+
+        flow: from this frame to the neighbour, whatever it is at an end, where there is none and `state` is zero.
+        refill: the frame's `keyframe_features`; None, or `key` false: not a keyframe. backward: the frame's features of
+        the backward direction, which the forward one needs.
+        """
+        state = warp(state, flow)
+        if refill is not None:
+            merge = self.forward_refill if direction == "forward" else self.backward_refill
+            refilled = merge(jnp.concatenate([state, refill], -1))
+            state = refilled if key is None else jnp.where(key[:, None, None, None], refilled, state)
+        if direction == "forward":
+            return self.forward_trunk(frame, backward, state)
+        return self.backward_trunk(frame, state)
+
+    def fused(self, features: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]) -> Float[Array, "b h w c"]:
+        """What is done with the forward direction's features of `frame` before they are upsampled: here nothing."""
+        return features
+
+    def reconstruct(
+        self, forward: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]
+    ) -> Float[Array, "b h2 w2 3"]:
+        """The restored frame from its features of the forward direction, float32, unclipped."""
+        return self.upsampler(self.fused(forward, frame), frame)
+
+
+def keyframes(count: int, stride: int, shift: int = 0) -> np.ndarray:
+    """Which of `count` frames are keyframes (count,): every stride-th from -shift, and the last."""
+    numbers = np.arange(count)
+    return ((numbers + shift) % stride == 0) | (numbers == count - 1)
+
+
+def extend_ends(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t2 h w 3"]:
+    """Two frames more at either end, as the release has it: frames 4, 3 before, -4, -5 after.
+
+    A clip of less than five frames uses the farthest it has.
+    """
+    last = frames.shape[1] - 1
+    numbers = np.clip([4, 3, *range(last + 1), last - 3, last - 4], 0, last)
+    return frames[:, numbers]
+
+
+def pad_sides(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t h1 w1 3"]:
+    """Frames mirrored at the bottom and the right up to multiples of 4."""
+    h, w = (-size % MULTIPLE for size in frames.shape[2:4])
+    return jnp.pad(frames, ((0, 0), (0, 0), (0, h), (0, w), (0, 0)), "reflect") if h or w else frames

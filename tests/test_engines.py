@@ -1,0 +1,124 @@
+"""Engines without references: streams are what the networks make of whole clips, and go on exactly after a stop."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from moving_scene import filmed
+
+import restore_jax as rj
+from restore_jax import engines, models, stream
+from restore_jax.errors import InputError
+from restore_jax.weights import Restorer
+
+BANK = {"keys": 4, "basis": 6, "size": 8}
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    monkeypatch.setenv("RESTORE_JAX_CACHE", "")
+
+
+def tiny(name, frames=2, **options):
+    """A small network with random weights."""
+    model = models.create(name, **options)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, frames, 16, 16, 3)))
+    rng = np.random.default_rng(0)
+
+    def drawn(leaf):
+        fan = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 100
+        return rng.normal(0, fan**-0.5, leaf.shape).astype(np.float32)
+
+    return Restorer("tiny", model, jax.tree.map(drawn, shapes), {})
+
+
+@pytest.fixture(scope="module")
+def basicvsr():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESTORE_JAX_CACHE", "")
+        return engines.engine(tiny("basicvsr", num_feat=4, num_blocks=1, memory=BANK), False)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """Seven frames of odd sides."""
+    return filmed(7, size=(22, 17)).astype(np.float32) / 255
+
+
+@pytest.fixture(scope="module")
+def whole(clip):
+    """The network's own call on the whole clip."""
+    weights = tiny("basicvsr", num_feat=4, num_blocks=1, memory=BANK)
+    return np.asarray(jax.jit(weights.model.apply)(weights.params, clip[None])["image"])[0]
+
+
+def test_a_stream_is_the_whole_clip_where_the_backward_direction_comes_from_its_end(basicvsr, clip, whole):
+    found = list(rj.super_resolve(clip, weights=basicvsr))
+    np.testing.assert_allclose(np.stack(found), whole, atol=2e-5)
+
+
+def test_chunks_differ_only_by_where_the_backward_direction_begins(basicvsr, clip, whole, monkeypatch):
+    """Chunks of two frames that see two more: the last four frames know all there is, the first ones less."""
+    monkeypatch.setattr(basicvsr, "stride", 2)
+    monkeypatch.setattr(basicvsr, "ahead", 2)
+    found = np.stack([image for image, _ in stream.restored(basicvsr, [(frame, None) for frame in clip])])
+    assert len(found) == len(whole)
+    error = np.abs(found - whole).max((1, 2, 3))
+    assert error[4:].max() < 2e-5
+    assert error[0] > 2e-5
+
+
+def test_after_a_stop_it_goes_on_exactly(basicvsr, clip, monkeypatch):
+    monkeypatch.setattr(basicvsr, "stride", 2)
+    monkeypatch.setattr(basicvsr, "ahead", 1)
+    pairs = [(frame, None) for frame in clip]
+    every = list(stream.restored(basicvsr, pairs))
+    state = jax.tree.map(np.asarray, every[3][1])
+    rest = [image for image, _ in stream.restored(basicvsr, pairs[4:], state)]
+    np.testing.assert_array_equal(rest, [image for image, _ in every[4:]])
+
+
+def test_windows_of_edvr_repeat_a_clips_ends(clip):
+    weights = tiny("edvr", 3, num_feat=8, num_frames=3, num_extract_blocks=1, num_reconstruct_blocks=1)
+    apply = jax.jit(weights.model.apply)
+    found = list(rj.super_resolve(clip[:3, :16, :20], weights=weights))
+    for number, numbers in enumerate(([0, 0, 1], [0, 1, 2], [1, 2, 2])):
+        window = clip[None, numbers, :16, :20]
+        expected = apply(weights.params, window)["image"][0]
+        np.testing.assert_allclose(found[number], expected, atol=1e-5)
+
+
+class Counting(engines.Clips):
+    """Clips of a network of which it matters only what it is shown: each frame becomes the mean of all of them."""
+
+    name, scale, multiple = "counting", 1, 1
+    behind, stride, ahead, repeats = 2, 3, 1, 0
+
+    def __init__(self):
+        self.shown, self.params = [], None
+
+    def _restored(self, params, frames):
+        self.shown.append([int(x) for x in frames[0, :, 0, 0, 0]])
+        return frames / 100
+
+
+@pytest.mark.parametrize(("count", "shown"), [(3, [[0, 1, 2]]), (8, [[0, 1, 2, 3], [1, 2, 3, 4, 5, 6], [4, 5, 6, 7]])])
+def test_clips_overlap_and_give_each_frame_once(count, shown):
+    frames = [np.full((4, 4, 3), n, np.float32) for n in range(count)]
+    counting = Counting()
+    images = [image for image, _ in stream.restored(counting, [(frame, None) for frame in frames])]
+    assert [round(100 * float(image[0, 0, 0])) for image in images] == list(range(count))
+    assert counting.shown == shown
+    # Behind a stop at frame 3 the two before it are shown again.
+    if count == 8:
+        counting = Counting()
+        images = [image for image, _ in stream.restored(counting, [(frame, None) for frame in frames[1:]], known=2)]
+        assert [round(100 * float(image[0, 0, 0])) for image in images] == list(range(3, 8))
+        assert counting.shown == shown[1:]
+
+
+def test_weights_that_restore_no_video():
+    with pytest.raises(InputError, match="of a network for something else"):
+        engines.engine(Restorer("odd", object(), {}, {}), False)
+    with pytest.raises(InputError, match="enlarge 4 times, not 2"):
+        engines.engine(tiny("basicvsr", num_feat=4, num_blocks=1), False, scale=2)
