@@ -1,0 +1,99 @@
+"""Video super-resolution without explicit references, and the reference memory (dissertation 6.2.2).
+
+An example holds "lrs" (t, h, w, 3), and its truth: "hrs" (t, s h, s w, 3) for a network that restores every frame, "hr"
+(s h, s w, 3), the centre frame's, for one that restores it alone. Where config.loss.memory is not 0 it holds "refs"
+(t, hr, wr, 3) besides, reference frames to be memorised.
+
+The two losses reach what section 6.2.2 says by their own paths: L_RMem the bank, the encoder of reference queries and
+the reconstructor; L_RefVSR the bank, the encoder of LR queries, the fusion and the network it is plugged into.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from restore_jax import losses, metrics
+from restore_jax.ops.resize import upsample_bicubic
+from restore_jax.tasks import to_float
+
+SCALE = 4
+
+
+def initial_params(model, key, config):
+    """Fresh parameters; config.spynet: weights of the flow network; config.backbone: of the network without memory."""
+    from restore_jax import weights
+
+    variables = jax.jit(model.init)(key, jnp.zeros((1, model_frames(model), 32, 32, 3)))
+    if config.spynet:
+        flow = weights.load_into(config.spynet, "spynet", {})["params"]
+        variables = {"params": {**variables["params"], "flow_network": flow}}
+    if config.backbone:
+        plain = {name: value for name, value in config.model.options.items() if name != "memory"}
+        own = weights.load_into(config.backbone, config.model.name, plain)["params"]
+        variables = {"params": {**variables["params"], **own}}
+    return {"params": variables["params"]}
+
+
+def model_frames(model) -> int:
+    """Frames of a clip that `init` may be given: those of a window, or two for a network that takes any number."""
+    return getattr(model, "num_frames", 2)
+
+
+def inputs(example, key, config):
+    """The views as float32 in [0, 1]. The cameras' noise and exposure are the data's."""
+    return {name: to_float(view) for name, view in example.items()}
+
+
+def evaluation_inputs(example, key, config):
+    """The same."""
+    return inputs(example, key, config)
+
+
+def phases(config):
+    """One: everything by `loss`, or the memory alone where nothing is super-resolved (Tables 6.4 and 6.5)."""
+    return ((() if config.loss.pixel else ("bank",), loss),)
+
+
+def loss(model, params, inputs, config):
+    """pixel: L_RefVSR (Eq. 6.3), config.loss.norm of the restored frames; memory: L_RMem (Eq. 6.2), mean absolute."""
+    weights, terms, values = config.loss, {}, {}
+    if weights.pixel:
+        result, truth = model.apply(params, inputs["lrs"], train=True)["image"], _truth(inputs)
+        terms["pixel"] = weights.pixel * getattr(losses, weights.norm)(result, truth)
+        values["gain_db"] = jnp.mean(_psnr(result, truth) - _psnr(_bicubic(inputs), truth))
+    if weights.memory:
+        frames = inputs["refs"].reshape(-1, *inputs["refs"].shape[2:])
+        remembered = model.apply(params, frames, method="reconstruct_reference")
+        terms["memory"] = weights.memory * losses.l1(remembered, frames)
+        values["memory_db"] = jnp.mean(metrics.psnr(jnp.clip(remembered, 0, 1), frames, "refvsr"))
+    total = sum(terms.values())
+    return total, ({**terms, **values, "loss": total}, {})
+
+
+def evaluate(model, params, inputs, config):
+    """PSNR and gain over bicubic interpolation (b,) of the centre frame (convention "refvsr"), and pictures."""
+    result, truth = model.apply(params, inputs["lrs"])["image"], _truth(inputs)
+    middle = [_centre(x) for x in (_bicubic(inputs), jnp.clip(result, 0, 1), truth)]
+    plain, ours = (metrics.psnr(x, middle[2], "refvsr") for x in middle[:2])
+    pictures = dict(zip(("input", "result", "truth"), middle, strict=True))
+    return {"psnr": ours, "gain_db": ours - plain}, pictures
+
+
+def _truth(inputs):
+    return inputs["hrs"] if "hrs" in inputs else inputs["hr"]
+
+
+def _bicubic(inputs):
+    """Of all frames, or of the centre frame if only its truth is there."""
+    lrs = inputs["lrs"]
+    if "hrs" not in inputs:
+        return jnp.clip(upsample_bicubic(lrs[:, lrs.shape[1] // 2], SCALE), 0, 1)
+    return jnp.clip(jax.vmap(lambda x: upsample_bicubic(x, SCALE), 1, 1)(lrs), 0, 1)
+
+
+def _centre(frames):
+    return frames[:, frames.shape[1] // 2] if frames.ndim == 5 else frames
+
+
+def _psnr(result, truth):
+    flat = (jnp.clip(x, 0, 1).reshape(-1, *x.shape[-3:]) for x in (result, truth))
+    return metrics.psnr(*flat, "refvsr")
