@@ -153,7 +153,8 @@ def drawn_pictures(config) -> None:
     config.data.update({**drawn, "size": 64, "margin": 8, "batch_size": 2, "turn": True, "workers": 0})
     config.evaluation.update({"every": 10, "panels": 2})
     config.evaluation.data.update({**drawn, "size": 64, "batch_size": 2})
-    config.render.update({"max_coc": 8, "num_layers": 10})
+    if "render" in config:
+        config.render.update({"max_coc": 8, "num_layers": 10})
     config.total_steps = 20
     config.log_every = 5
     config.checkpoint_every = 10

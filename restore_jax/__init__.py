@@ -14,9 +14,9 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     *("classical", "data", "defocus", "io", "losses", "metrics", "models", "ops", "restore", "tasks", "training"),
-    "weights",
+    *("pairing", "stream", "video", "weights"),
 )
-_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus"}
+_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus", "super_resolve": "stream"}
 
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 

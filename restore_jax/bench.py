@@ -16,21 +16,27 @@ from typing import Any
 
 from restore_jax import timing
 from restore_jax.bench_programs import (
+    DEFORM,
+    MATCHING,
     PLAIN,
+    PRODUCT,
+    TAP_LOOP,
     TORCH,
     Program,
     Settings,
+    deform_programs,
     fresh_memory,
     iac_programs,
     ifan_name,
     ifan_program,
+    matching_programs,
     plain_convolutions,
     torch_program,
     why_no_torch,
 )
 from restore_jax.errors import InputError
 
-WHAT = ("ifan", "iac")
+WHAT = ("ifan", "iac", "matching", "deform")
 FULL = (1120, 1680)  # height and width that --full adds
 
 
@@ -48,6 +54,10 @@ def measure(settings: list[Settings], what: list[str], repeats: int, torch: bool
     programs = plain_convolutions(settings[0])
     if "iac" in what:
         programs += iac_programs(settings[0]) + ([torch_program(settings[0], "iac")] if torch else [])
+    if "matching" in what:
+        programs += matching_programs()
+    if "deform" in what:
+        programs += deform_programs()
     if "ifan" in what:
         for s in settings:
             programs += [ifan_program(s)] + ([torch_program(s, "ifan")] if torch else [])
@@ -83,6 +93,8 @@ def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for (name, size), r in by_name.items():
         other = by_name.get((name + TORCH, size)) or by_name.get((name.replace("gradient step", "forward"), size))
+        other = by_name.get((PRODUCT, size)) if name == MATCHING else other
+        other = by_name.get((name + TAP_LOOP, size)) if name.startswith(DEFORM) else other
         if other is None or other is r:
             continue
         pair = {"of": name, "to": other["name"], "size": size, "time": r["median"] / other["median"]}
@@ -167,8 +179,8 @@ def parser() -> argparse.ArgumentParser:
         "what",
         nargs="*",
         default=["ifan"],
-        metavar="ifan|iac|train",
-        help="what to measure (default: ifan); train has options of its own",
+        metavar="ifan|iac|matching|deform|train|render|defocus|vsr",
+        help="what to measure (default: ifan); train, render, defocus and vsr have options of their own",
     )
     options.add_argument("--size", type=size, default=(720, 1280), metavar="WxH", help="of the image (1280x720)")
     options.add_argument("--full", action="store_true", help="IFAN at 1680x1120 too")
@@ -188,6 +200,18 @@ def main(argv: list[str] | None = None) -> int:
         from restore_jax import bench_train
 
         return bench_train.main(argv[1:])
+    if argv[:1] == ["render"]:
+        from restore_jax import bench_render
+
+        return bench_render.main(argv[1:])
+    if argv[:1] == ["defocus"]:
+        from restore_jax import bench_defocus
+
+        return bench_defocus.main(argv[1:])
+    if argv[:1] == ["vsr"]:
+        from restore_jax import bench_vsr
+
+        return bench_vsr.main(argv[1:])
     args = parser().parse_args(argv)
     for word in args.what:
         if word not in WHAT:

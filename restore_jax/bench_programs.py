@@ -17,6 +17,8 @@ from restore_jax import timing
 PATCH = (8, 32)  # IAC's gradient step: batch, and side of the features, that of 256x256 pixels
 PLAIN = "3x3 convolution"
 TORCH = ", PyTorch"
+MATCHING, PRODUCT = "matching", "matrix product and maxima"
+DEFORM, TAP_LOOP = "deformable convolution", ", loop over taps"
 
 
 class Settings(NamedTuple):
@@ -41,8 +43,8 @@ class Program(NamedTuple):
 
 
 # ------------------------------------------------------------------------------------------------------------ programs
-def compiled(name: str, size: str, function, *arguments) -> Program:
-    """`function` compiled for `arguments`; running it waits for the result."""
+def compiled(name: str, size: str, function, *arguments, counted: bool = True) -> Program:
+    """`function` compiled for `arguments`; running it waits for the result. counted: its MACs, which no loop tells."""
     import jax
 
     from restore_jax.macs import macs
@@ -55,7 +57,7 @@ def compiled(name: str, size: str, function, *arguments) -> Program:
         name=name,
         size=size,
         run=lambda: jax.block_until_ready(executable(*arguments)),
-        macs=macs(function, *arguments) or None,
+        macs=(macs(function, *arguments) or None) if counted else None,
         compile_seconds=compile_seconds,
         temp_bytes=memory.temp_size_in_bytes + memory.output_size_in_bytes if memory else None,
     )
@@ -114,6 +116,69 @@ def iac_programs(s: Settings) -> list[Program]:
         programs.append(compiled(f"{name}, forward", size, function, *arguments))
         programs.append(compiled(f"{name}, gradient step", size, gradient(function), arguments[0], *arguments))
     return programs
+
+
+def matching_programs() -> list[Program]:
+    """RefVSR's search of 270x480 features in 135x240, and its matrix product alone, reduced to maxima by blocks."""
+    import jax
+    import jax.numpy as jnp
+
+    from restore_jax.ops.matching import BLOCK, match_patches
+
+    (rows, columns), depth = BLOCK, 9 * 16
+
+    def product(query, reference):
+        def block_of_query(q):
+            return jax.lax.scan(lambda m, r: (jnp.maximum(m, (q @ r.T).max(1)), None), jnp.zeros(rows), reference)[0]
+
+        return jax.lax.map(block_of_query, query)
+
+    query, reference = -(-270 * 480 // rows), -(-135 * 240 // columns)
+    patches = random(2, "float32", query, rows, depth), random(3, "float32", reference, columns, depth)
+    maps = random(0, "float32", 1, 270, 480, 16), random(1, "float32", 1, 135, 240, 16)
+    size = "480x270x16 in 240x135"
+    return [compiled(MATCHING, size, match_patches, *maps), compiled(PRODUCT, size, product, *patches)]
+
+
+def deform_programs() -> list[Program]:
+    """EDVR-M's deformable convolution of 160x90 features, and one that gathers tap by tap; gradient steps of both."""
+    import jax
+    import jax.numpy as jnp
+
+    from restore_jax.ops.deform_conv import deform_conv
+    from restore_jax.ops.warp import gather_bilinear, taps
+
+    height, width, c, groups = 90, 160, 64, 8
+
+    def by_tap(x, offsets, masks, kernel):
+        features = x.reshape(1, height, width, groups, -1)
+        rows, columns = jnp.arange(height)[None, :, None], jnp.arange(width)[None, None]
+        total = 0.0
+        for tap in range(9):
+            samples = []
+            for g in range(groups):
+                y = taps(rows + (tap // 3 - 1) + offsets[..., g, tap, 0], height)
+                x = taps(columns + (tap % 3 - 1) + offsets[..., g, tap, 1], width)
+                samples.append(gather_bilinear(features[..., g, :], y, x) * masks[..., g, tap, None])
+            total = total + jnp.concatenate(samples, -1) @ kernel[tap // 3, tap % 3]
+        return total
+
+    def gradient(function):
+        return lambda *arguments: jax.grad(lambda *a: jnp.sum(function(*a) ** 2), (0, 1, 2, 3))(*arguments)
+
+    plane = (1, height, width)
+    arguments = (
+        random(0, "float32", *plane, c),
+        random(1, "float32", *plane, groups, 9, 2, scale=5.0),
+        abs(random(2, "float32", *plane, groups, 9)),
+        random(3, "float32", 3, 3, c, c, scale=xavier((3, 3, c, c))),
+    )
+    size = f"{width}x{height}x{c} G={groups}"
+    return [
+        compiled(f"{DEFORM}{step}{how}", size, change(function), *arguments)
+        for step, change in ((", forward", lambda f: f), (", gradient step", gradient))
+        for how, function in (("", deform_conv), (TAP_LOOP, by_tap))
+    ]
 
 
 def ifan_program(s: Settings) -> Program:

@@ -12,7 +12,7 @@ import time
 import warnings
 
 import restore_jax
-from restore_jax import cli_data, cli_defocus
+from restore_jax import cli_data, cli_defocus, cli_evaluate, cli_vsr
 from restore_jax.errors import InputError
 
 OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
@@ -250,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
     """All verbs."""
     top = Parser(
         prog="restore-jax",
-        description="Restores defocused photographs.",
+        description="Restores defocused photographs and enlarges videos.",
         epilog="example: restore-jax deblur photo.jpg    (restore-jax VERB --help says more)",
     )
     top.add_argument("--version", action="version", version=f"restore-jax {restore_jax.__version__}")
@@ -309,6 +309,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     cli_defocus.add_verbs(verbs, verb)
     cli_data.add_verbs(verbs, verb)
+    cli_evaluate.add_verbs(verbs, verb)
+    cli_vsr.add_verbs(verbs, verb)
     return top
 
 

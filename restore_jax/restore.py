@@ -101,28 +101,36 @@ def plan(height: int, width: int, tile: str | int | None = "auto", overlap: int 
 
 # ------------------------------------------------------------------------------------------------------------ programs
 def enable_compilation_cache() -> pathlib.Path | None:
-    """Lets JAX keep compiled programs on disk, unless the user has set a folder or that folder cannot be written.
+    """Lets JAX keep compiled programs in `cache_folder`, unless the user has set a folder.
 
-    The folder is `$RESTORE_JAX_CACHE`, or `restore_jax` in `$XDG_CACHE_HOME` or `~/.cache`; an empty
-    `RESTORE_JAX_CACHE` means no cache. Returns the folder in use, or None.
+    Returns the folder in use, or None.
     """
     configured = jax.config.jax_compilation_cache_dir
     if configured is not None:
         return pathlib.Path(configured)
+    folder = cache_folder(f"xla-{_machine()}")
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return folder
+
+
+def cache_folder(name: str) -> pathlib.Path | None:
+    """A folder to keep things in from run to run, made if need be; None if there can be none.
+
+    It lies in `$RESTORE_JAX_CACHE`, or in `restore_jax` in `$XDG_CACHE_HOME` or `~/.cache`; an empty
+    `RESTORE_JAX_CACHE` means no cache.
+    """
     chosen = os.environ.get("RESTORE_JAX_CACHE")
     if chosen == "":
         return None
     try:
         root = chosen or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "restore_jax"
-        folder = pathlib.Path(root) / f"xla-{_machine()}"
+        folder = pathlib.Path(root) / name
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return None
     except (OSError, RuntimeError):  # RuntimeError: no home folder
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    return folder
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def _machine() -> str:

@@ -163,12 +163,13 @@ def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
 
     from restore_jax import weights
     from restore_jax.training.checkpoint import Checkpoints
+    from restore_jax.training.mesh import shardings_of
     from restore_jax.training.state import create_state
 
     def say(text):
         print(text, file=sys.stderr, flush=True)
 
-    layout = jax.tree.map(lambda x: x.sharding, abstract)
+    layout = shardings_of(abstract)
     if (found := checkpoints.restore_newest(abstract, say)) is not None:
         step, state = found
         return state, step, f"resumed from step {step}"
@@ -198,10 +199,11 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
     from restore_jax.io import to_float, write_photo
     from restore_jax.panels import sheet
     from restore_jax.training.evaluation import evaluate_all, make_evaluation
+    from restore_jax.training.mesh import shardings_of
 
     if source is None:
         return lambda step, state: None
-    function = make_evaluation(model, task, config, mesh, jax.tree.map(lambda x: x.sharding, abstract.variables()))
+    function = make_evaluation(model, task, config, mesh, shardings_of(abstract.variables()))
     here, devices = (jax.process_index(), jax.process_count()), jax.device_count()
     data = config.evaluation.data.copy_and_resolve_references()
     data.batch_size = -(-data.batch_size // devices) * devices

@@ -1,10 +1,12 @@
-"""ops/convolution: the sub-pixel transposed convolution against its definition."""
+"""ops/convolution: the sub-pixel transposed convolution against its definition, gradients of convolutions."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from restore_jax.ops.convolution import transposed_convolution_4x4_s2
+from restore_jax.ops.convolution import convolution, transposed_convolution_4x4_s2
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((2, 3, 5, 4)).astype(np.float32)
@@ -39,3 +41,28 @@ def test_its_gradient_is_the_adjoint():
     basis = np.zeros_like(KERNEL)
     basis[3, 0, 2, 1] = 1
     np.testing.assert_allclose(kernel_bar[3, 0, 2, 1], np.sum(cotangent * scatter(X, basis)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (5, 4, 2), (5, 8, 2), (1, 1, 0), (3, 1, 0)]
+)
+def test_gradients_of_convolution_are_those_jax_derives(size, stride, padding):
+    x = RNG.standard_normal((2, 16, 23, 4)).astype(np.float32)
+    kernel = RNG.standard_normal((size, size, 4, 3)).astype(np.float32)
+
+    def total(rule, x, kernel):
+        layer = nn.Conv(3, (size, size), stride, padding, use_bias=False, **rule)
+        y = layer.apply({"params": {"kernel": kernel}}, x)
+        return jnp.sum(jnp.sin(y)), y
+
+    ours, derived = (
+        jax.value_and_grad(total, (1, 2), has_aux=True)(rule, jnp.asarray(x), jnp.asarray(kernel))
+        for rule in ({"conv_general_dilated": convolution}, {})
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, derived)
+
+
+def test_convolution_refuses_what_it_does_not_do():
+    layer = nn.Conv(4, (3, 3), kernel_dilation=2, conv_general_dilated=convolution)
+    with pytest.raises(ValueError, match="only plain 2-D convolutions"):
+        layer.init(jax.random.key(0), jnp.asarray(X))

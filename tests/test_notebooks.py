@@ -17,6 +17,11 @@ TINY = {
         ("wrote {run}/final.safetensors", " dB -> "),
     ),
     "defocus_map": ({"SIDE": 96}, ("(96, 96, 3)", "(96, 96)}")),
+    "reference_memory": (
+        {"SIDE": 16, "FRAMES": 2, "EPOCHS": 1, "WEIGHTS": "absent"},
+        ("random weights instead", "epoch 1: ", "memory, adapted: "),
+    ),
+    "refvsr": ({"SIDE": 16, "FRAMES": 3}, ("(3, 16, 16, 3)", " dB outside", "frame 3: (64, 64, 3) uint8")),
 }
 
 

@@ -100,6 +100,24 @@ def test_evaluation_metrics_are_skimages():
         np.testing.assert_allclose(pictures["error x4"][n], np.clip(4 * np.abs(result - truth), 0, 1), atol=1e-5)
 
 
+def test_dropout_has_a_key_of_each_step(sharp):
+    config = load_config("configs/dpdnet.py:dual,tiny")
+    with config.unlocked():
+        config.model.options.width = 2
+    model = models.create("dpdnet", **config.model.options)
+    params = task.initial_params(model, jax.random.key(0), config)
+    example = dict.fromkeys(VIEWS, sharp[:32, :32])
+    batch = jax.tree.map(lambda view: view[None], inputs(example, config))
+    shapes = {name: view.shape[1:] for name, view in batch.items()}
+    assert shapes == {**dict.fromkeys(VIEWS, (32, 32, 3)), "dropout": (2,)}
+    loss = jax.jit(lambda params, batch: task.loss(model, params, batch, config)[0])
+    first, again, other = (
+        float(loss(params, {**batch, "dropout": batch["dropout"] + n})) for n in np.uint32([0, 0, 1])
+    )
+    assert first == again != other
+    assert "dropout" not in task.evaluation_inputs(example, jax.random.key(0), config)
+
+
 def test_identity_filters_change_nothing():
     model = models.create("ifan", width=2, num_filters=3)
     config = ml_collections.ConfigDict({"init": "identity_filters"})

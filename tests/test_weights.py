@@ -100,7 +100,7 @@ def test_convert_verb_refuses_what_does_not_fit(tmp_path, golden, capsys):
     [
         ("w.npz", b"nothing", "not a readable npz file"),
         ("w.safetensors", b"nothing", "not a readable safetensors file"),
-        ("w.h5", b"nothing", "unknown kind of checkpoint"),
+        ("w.onnx", b"nothing", "unknown kind of checkpoint"),
     ],
 )
 def test_unreadable_checkpoints_are_named(tmp_path, name, content, message):

@@ -2,7 +2,22 @@
 
 import importlib
 
-_NETWORKS = {"ifan": ("ifan", "IFAN"), "dmenet": ("dmenet", "DMENet"), "vgg19": ("vgg", "VGG19")}
+_NETWORKS = {
+    "ifan": ("ifan", "IFAN"),
+    "dmenet": ("dmenet", "DMENet"),
+    "vgg19": ("vgg", "VGG19"),
+    "spynet": ("spynet", "SPyNet"),
+    "refvsr": ("refvsr", "RefVSR"),
+    "edvr": ("edvr", "EDVR"),
+    "basicvsr": ("basicvsr", "BasicVSR"),
+    "iconvsr": ("iconvsr", "IconVSR"),
+    "srcnn": ("srcnn", "SRCNN"),
+    "srresnet": ("srresnet", "SRResNet"),
+    "rcan": ("rcan", "RCAN"),
+    "ttsr": ("ttsr", "TTSR"),
+    "dcsr": ("dcsr", "DCSR"),
+    "dpdnet": ("dpdnet", "DPDNet"),
+}
 
 NAMES = tuple(_NETWORKS)
 FILES = {name: file for name, (file, _) in _NETWORKS.items()}  # its file here, and its converter's in weights/
@@ -15,8 +30,15 @@ def create(name: str, **options):
     """
     if name not in _NETWORKS:
         raise ValueError(f"no network {name!r}; known: {', '.join(NAMES)}")
-    file, attribute = _NETWORKS[name]
+    refill = name == "refvsr" and options.get("refill")  # a class of its own
+    file, attribute = ("refvsr_refill", "RefVSRRefill") if refill else _NETWORKS[name]
     network = getattr(importlib.import_module(f"{__name__}.{file}"), attribute)
+    if options.get("memory") and hasattr(network, "fused"):  # chapter VI's plug-in
+        from flax.core import FrozenDict
+
+        from restore_jax.models.memory import with_memory
+
+        network, options["memory"] = with_memory(network), FrozenDict(options["memory"])
     known = [f for f in network.__dataclass_fields__ if f not in ("parent", "name")]
     unknown = [option for option in options if option not in known]
     if unknown:

@@ -11,8 +11,8 @@ from restore_jax.ops.filtering import leaky_relu
 SLOPE = 0.2  # of every leaky ReLU
 
 
-def batch_norm(x, train: bool, name: str, dtype: Any):
-    """Batch normalisation that shifts but does not scale: decay 0.9, eps 1e-5; for use inside a compact method.
+def batch_norm(x, train: bool, name: str, dtype: Any, scale: bool = False):
+    """Batch normalisation that shifts, and scales if `scale`: decay 0.9, eps 1e-5; for use inside a compact method.
 
     train: normalise by the batch's own mean and (biased) variance, and move the averages, for which
     `apply(..., mutable=["batch_stats"])`; else normalise by the averages. Statistics are float32 and, under jit, of the
@@ -22,7 +22,7 @@ def batch_norm(x, train: bool, name: str, dtype: Any):
         use_running_average=not train,
         momentum=0.9,
         epsilon=1e-5,
-        use_scale=False,
+        use_scale=scale,
         use_fast_variance=False,  # E[x^2] - E[x]^2 cancels where the mean is large
         dtype=jnp.float32,
         name=name,

@@ -7,6 +7,7 @@ second encoder predicts. Trained together with the disparity of dual-pixel views
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -185,6 +186,11 @@ class IFAN(nn.Module):
         self.reconstructor = Reconstructor(self.width, self.output_leak, self.dtype, self.remat)
         if self.reblur:
             self.reblur_predictor = Predictor(c, reblur_channels[self.filtering], dtype=self.dtype)
+
+    def example_inputs(self) -> tuple:
+        """Shapes that `init` may be called with."""
+        image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+        return (image, image, image) if self.input == "dual" else (image,)
 
     @property
     def _taps(self) -> int:

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from restore_jax.ops.convolution import convolution
+
 CONVOLUTIONS = (2, 2, 4, 4, 4)  # in each block; a 2x2 max-pool ends a block
 WIDTHS = (64, 128, 256, 512, 512)
 LAYERS = tuple(
@@ -72,7 +74,11 @@ def convolve(x, features: int, name: str | None, size: int = 3, padding: str = "
         x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), "symmetric")
         margin = 0
     init = nn.initializers.he_normal()
-    return nn.Conv(features, (size, size), padding=margin, kernel_init=init, dtype=dtype, name=name)(x)
+    layer = nn.Conv(
+        features, (size, size), padding=margin, kernel_init=init, dtype=dtype, name=name,
+        conv_general_dilated=convolution,
+    )  # fmt: skip
+    return layer(x)
 
 
 def caffe_input(image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:

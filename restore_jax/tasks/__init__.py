@@ -11,7 +11,10 @@ evaluate(model, variables, inputs, config) -> (dict, dict)     metrics (b,) of e
 
 import importlib
 
-NAMES = ("deblur", "defocus_map")
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+NAMES = ("deblur", "defocus_map", "optical_flow", "ref_vsr", "super_resolution", "vsr")
 
 
 def get(name: str):
@@ -19,3 +22,9 @@ def get(name: str):
     if name not in NAMES:
         raise ValueError(f"no task {name!r}; known: {', '.join(NAMES)}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def to_float(image: Num[Array, "..."]) -> Float[Array, "..."]:
+    """Integers of 8 or 16 bits to float32 in [0, 1]; floats as they are."""
+    whole = jnp.issubdtype(image.dtype, jnp.integer)
+    return image.astype(jnp.float32) / (float(jnp.iinfo(image.dtype).max) if whole else 1.0)

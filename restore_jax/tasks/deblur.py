@@ -13,6 +13,7 @@ from restore_jax.ops.render import render_coc, render_dual_pixel
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.scene import random_coc
 from restore_jax.ops.warp import warp_horizontal
+from restore_jax.tasks import to_float
 
 
 def initial_params(model, key, config):
@@ -28,18 +29,21 @@ def initial_params(model, key, config):
 def inputs(example, key, config):
     """Views (h, w, 3) float32 in [0, 1]: renders what is not there, then augments (networks.md, section 1)."""
     render_key, grey_key, noise_key = jax.random.split(key, 3)
-    views = {name: _to_float(image) for name, image in example.items()}
+    views = {name: to_float(image) for name, image in example.items()}
     grey = jax.random.uniform(grey_key) < config.augment.grey
     if "blurred" not in views:
         views = _render(render_key, _grey_where(grey, views["sharp"]), config)
     else:
         views = {name: _grey_where(grey, view) for name, view in views.items()}
-    return _random_noise(noise_key, views, config.augment)
+    views = _random_noise(noise_key, views, config.augment)
+    if config.model.options.get("dropout"):
+        views["dropout"] = jax.random.key_data(jax.random.fold_in(key, 3))
+    return views
 
 
 def evaluation_inputs(example, key, config):
     """The same without augmentation."""
-    views = {name: _to_float(image) for name, image in example.items()}
+    views = {name: to_float(image) for name, image in example.items()}
     return views if "blurred" in views else _render(key, views["sharp"], config)
 
 
@@ -91,17 +95,15 @@ def _apply(model, params, inputs, disparity, reblur):
     views = {}
     if model.input == "dual" or disparity:
         views = {"right": inputs["right"], "left": inputs["left"]}
-    outputs = model.apply(params, inputs["blurred"], sharp=inputs["sharp"] if reblur else None, **views)
+    options = {"sharp": inputs["sharp"]} if reblur else {}
+    if "dropout" in inputs:  # a key of each example, of which the batch needs one
+        options = {"train": True, "rngs": {"dropout": jax.random.wrap_key_data(inputs["dropout"][0])}}
+    outputs = model.apply(params, inputs["blurred"], **views, **options)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
 
 def _image_mse(a, b):
     return jnp.mean(jnp.square(jnp.clip(a, 0, 1) - b), axis=(1, 2, 3)) + 1e-4
-
-
-def _to_float(image):
-    whole = jnp.issubdtype(image.dtype, jnp.integer)
-    return image.astype(jnp.float32) / (float(jnp.iinfo(image.dtype).max) if whole else 1.0)
 
 
 def _render(key, sharp, config):

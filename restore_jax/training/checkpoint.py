@@ -35,11 +35,10 @@ class Checkpoints:
         One that cannot be read is named through `say` and moved to damaged/ beside FOLDER. InputError if all are so.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         damaged = []
         for step in steps:
             try:
-                state = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+                state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
                 trouble = None
             except Exception as error:
                 trouble = error

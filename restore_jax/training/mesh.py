@@ -61,6 +61,11 @@ def abstract_on(mesh: Mesh, shapes):
     )
 
 
+def shardings_of(tree):
+    """The sharding of every array, or abstract array, of a tree."""
+    return jax.tree.map(lambda x: x.sharding, tree)
+
+
 def gathered(tree):
     """Arrays over the mesh as NumPy, whole, in every process."""
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
-from restore_jax.training.mesh import AXES, batch_sharding, replicated
+from restore_jax.training.mesh import AXES, batch_sharding, replicated, shardings_of
 from restore_jax.training.state import TrainState, part, with_part
 
 
@@ -18,7 +18,7 @@ def make_step(model, task, optimizer, config, mesh: Mesh, abstract: TrainState):
     config.accumulate: the batch is taken in so many parts, one after another, and their gradients averaged.
     Randomness is a function of config.seed, the step and the example's row: the same at any mesh and accumulation.
     """
-    shardings = jax.tree.map(lambda x: x.sharding, abstract)
+    shardings = shardings_of(abstract)
     phases = task.phases(config)
 
     def prepared(batch, keys):
