@@ -7,6 +7,7 @@ An engine has
     behind, stride, ahead: `step` restores `stride` frames and sees so many before and after; at a clip's ends fewer
     repeats: how often a clip's first frame is repeated before it, and its last one after it
     prepare(frame, reference, before): what is kept of a frame (h, w, 3); `before` is what it gave for the frame before
+    prepare_again(before), if there is much to save: the same where the frame and its reference are those before
     step(prepared, state, at, count): [(image, state), ...] of `count` frames, number `at` and following of what
         `prepare` gave; `state` is what came with the frame before, None at a clip's beginning. Images are
         (s·h, s·w, 3) float32 in [0, 1].
@@ -63,7 +64,7 @@ class RefVSR:
         self.multiple = max(model.multiples)
         self.references = model.references  # "dual": `prepare` takes a pair (wide, tele)
         self.matched_scale = 4.0 if self.references == "tele" else 2.0
-        self.params, self.bidirectional = jax.device_put(weights.params), model.bidirectional
+        self.params, self.bidirectional = _parameters(weights), model.bidirectional
         self._prepare, self._flow = _part(model, "prepare"), _part(model, "flow")
         self._first = _part(model, "propagate", direction="forward", carried=False)
         self._onward = _part(model, "propagate", direction="forward", carried=True)
@@ -76,16 +77,21 @@ class RefVSR:
         if self.references == "dual" and not isinstance(reference, tuple):
             raise InputError(f"weights {self.name}: need two reference videos, of a wide and of a telephoto camera")
         inputs = jax.tree.map(lambda x: jnp.asarray(x)[None], (frame, reference))
-        prepared = self._prepare(self.params, *inputs)
-        flows = (None, None)
-        if before is not None:
-            pair = prepared["frame"], before[0]["frame"]
-            flows = self._flow(self.params, *pair), self._flow(self.params, *pair[::-1])
-        return prepared, *flows
+        return self._with_flows(self._prepare(self.params, *inputs), before)
+
+    def prepare_again(self, before):
+        """The same features, and flows between the frame and itself, which are not quite zero."""
+        return self._with_flows(before[0], before)
+
+    def _with_flows(self, prepared, before):
+        if before is None:
+            return prepared, None, None
+        pair = prepared["frame"], before[0]["frame"]
+        return prepared, self._flow(self.params, *pair), self._flow(self.params, *pair[::-1])
 
     def step(self, prepared, state, at, count):
         """[(image, state)] of the window's centre `at`; `count` is 1."""
-        height, width = prepared[0][0]["frame"].shape[1:3]
+        height, width = prepared[at][0]["frame"].shape[1:3]
         no_flow = self._no_flow(1, height, width)
         initial = self._initial(1, height, width)
         if state is None:
@@ -102,7 +108,10 @@ class RefVSR:
                 frame, _, following = prepared[i]
                 backward = self._backward(self.params, backward, frame, flow)
                 flow = following
-        return [(_image(self._reconstruct(self.params, prepared[at][0], state, backward)), state)]
+        image = _image(self._reconstruct(self.params, prepared[at][0], state, backward))
+        for i in range(at + 1):  # the state stands for them now: most of the memory is theirs
+            prepared[i] = None
+        return [(image, state)]
 
 
 class RefVSRRefill:
@@ -116,7 +125,7 @@ class RefVSRRefill:
         self.name, self.scale, self.references = weights.name, model.scale, model.references
         self.behind = self.ahead = self.repeats = int(weights.card.get("window", 2 * WINDOW - 1)) // 2
         self.multiple, self.matched_scale = (8 if model.mode == "hd" else 8 // model.scale), 2.0
-        self.params, self._restored = jax.device_put(weights.params), jax.jit(model.apply)
+        self.params, self._restored = _parameters(weights), jax.jit(model.apply)
 
     def prepare(self, frame, reference, before):
         """(frame, reference) as they are."""
@@ -143,7 +152,7 @@ class BasicVSR:
         restore.enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale = weights.name, SCALE
-        self.params, self._initial = jax.device_put(weights.params), model.initial_state
+        self.params, self._initial = _parameters(weights), model.initial_state
         self._flow, self._reconstruct = _part(model, "flow"), _part(model, "reconstruct")
         self._forward, self._backward = _part(model, "propagate"), _part(model, "propagate", direction="backward")
 
@@ -185,7 +194,7 @@ class Clips:
     def __init__(self, weights, dtype: str = "float32"):
         restore.enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale, self.params = weights.name, SCALE, jax.device_put(weights.params)
+        self.name, self.scale, self.params = weights.name, SCALE, _parameters(weights)
         if hasattr(model, "num_frames"):
             self.behind = self.ahead = self.repeats = model.num_frames // 2
             self.stride = 1
@@ -204,6 +213,11 @@ class Clips:
         if images.ndim == 4:
             return [(_image(images), None)]
         return [(_image(images[:, i]), None) for i in range(at, at + count)]
+
+
+def _parameters(weights):
+    """On the device, as float32, whatever they are stored in."""
+    return jax.device_put(jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), weights.params))
 
 
 def _part(model, method: str, **options):

@@ -161,12 +161,16 @@ class _Watched:
 
     def __init__(self, chosen):
         self._chosen, self.seen = chosen, collections.deque(maxlen=chosen.ahead + 1)
+        if hasattr(chosen, "prepare_again"):
+            self.prepare_again = lambda before: self._noted(chosen.prepare_again(before))
 
     def __getattr__(self, name):
         return getattr(self._chosen, name)
 
     def prepare(self, *inputs):
-        found = self._chosen.prepare(*inputs)
+        return self._noted(self._chosen.prepare(*inputs))
+
+    def _noted(self, found):
         if isinstance(found, tuple) and isinstance(found[0], dict) and "confidence" in found[0]:
             self.seen.append(found[0]["confidence"])
         return found

@@ -58,8 +58,8 @@ def super_resolve(
     """
     chosen = weights if hasattr(weights, "takes_reference") else engine(weights, references is not None, dtype, scale)
     kind = []
-    pairs = _repeated(_checked(frames, references, kind), chosen.repeats)
-    for image, _ in restored(chosen, _fitted(chosen, pairs, fov, gains), tile=tile):
+    pairs = _repeated(_fitted(chosen, _checked(frames, references, kind), fov, gains), chosen.repeats)
+    for image, _ in restored(chosen, pairs, tile=tile):
         yield from_float(image, kind[0])
 
 
@@ -81,14 +81,15 @@ def clip_frames(
     def frames(start, state):
         known = max(chosen.repeats, min(chosen.behind, start))
         indices = np.arange(first + start - known, stop + chosen.repeats)
-        indices = np.clip(indices, first, stop - 1)
+        indices, counts = np.unique(np.clip(indices, first, stop - 1), return_counts=True)
         references = itertools.repeat(None)
         if chosen.takes_reference:
             references = video.frames(reference, pairing.nearest(reference, wide.times[indices] + found.offset))
         pairs = zip(video.frames(wide, indices), references, strict=False)
         pairs = ((to_float(a), None if b is None else to_float(b)) for a, b in pairs)
         fitted = _fitted(chosen, pairs, found and found.fov, found.gains if found else (1.0, 1.0, 1.0))
-        for image, after in restored(chosen, fitted, state, tile, known=known):
+        repeated = itertools.chain.from_iterable(map(itertools.repeat, fitted, counts))
+        for image, after in restored(chosen, repeated, state, tile, known=known):
             yield from_float(image, dtype), after
 
     return frames
@@ -193,17 +194,20 @@ class _Tiles:
         self._corners = list(itertools.product(plan.tops, plan.lefts))
         self._weights = _weights(plan, chosen.scale, overlap, fade)
         self._windows = [collections.deque() for _ in self._corners]
-        self._last = [None] * len(self._corners)
+        self._last, self._seen = [None] * len(self._corners), (None, None)
         self._states = [state and state[f"tile{number}"] for number in range(len(self._corners))]
 
     def take(self, frame, reference) -> None:
-        """A frame enters the windows."""
-        plan = self._plan
+        """A frame enters the windows, once more if it is the same array."""
+        plan, engine = self._plan, self._engine
+        again = frame is self._seen[0] and reference is self._seen[1] and hasattr(engine, "prepare_again")
+        self._seen = (frame, reference)
         below, right = plan.tops[-1] + plan.height - self._height, plan.lefts[-1] + plan.width - self._width
         padded = np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")  # as interpolation takes it
         for number, (top, left) in enumerate(self._corners):
             part = padded[top : top + plan.height, left : left + plan.width]
-            self._last[number] = self._engine.prepare(part, reference, self._last[number])
+            last = self._last[number]
+            self._last[number] = engine.prepare_again(last) if again else engine.prepare(part, reference, last)
             self._windows[number].append(self._last[number])
 
     def restored(self, at, count, after) -> list:
