@@ -30,8 +30,17 @@ WORDS = {name: ("rendered", "tiny") for name in FILES} | {
         *("forward", "flow_reference", "match_frames", "virtual", "shipped", "tiny", "small,l1,tiny"),
     ),
     "vsr": (
-        *("edvr", "edvr_m", "iconvsr", "memory", "memorise", "memorise,k64,b128,m256", "virtual", "small,virtual,short"),
-        *("shipped", "tiny", "memory,tiny", "edvr,memory,tiny", "iconvsr,memory,tiny"),
+        *(
+            "edvr",
+            "edvr_m",
+            "iconvsr",
+            "memory",
+            "memorise",
+            "memorise,k64,b128,m256",
+            "virtual",
+            "small,virtual,short",
+        ),
+        *("memory_small", "tiny", "memory,tiny", "edvr,memory,tiny", "iconvsr,memory,tiny"),
     ),
     "dpdnet": ("dual", "png16", "rendered", "tiny", "dual,png16,rendered,tiny"),
 }

@@ -44,6 +44,7 @@ def test_it_runs_from_first_cell_to_last(name, tmp_path, monkeypatch):
         value = value.replace("{run}", run) if isinstance(value, str) else value
         parameters.source += f"\n{key} = {value!r}"
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # conftest's, under which training is slow
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(COLAB)}}).execute()

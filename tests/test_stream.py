@@ -180,7 +180,7 @@ def test_weights_that_do_not_fit(tiny):
     ):
         with pytest.raises(InputError, match=reason):
             engines.engine(weights, referenced, scale=scale)
-    assert engines.engine(None, False).name == "bicubic"
+    assert engines.engine(None, False, scale=2).name == "bicubic"
 
 
 def test_all_ends_are_repeated():

@@ -17,7 +17,7 @@ SHIPPED = pathlib.Path(__file__).parent / "shipped"
 # What a person gets who names only the network.
 BEST = {
     **{"ifan": "ifan-small", "dmenet": "dmenet-small", "refvsr": "refvsr-small"},
-    **{"basicvsr": "basicvsr-memory-small", "spynet": "spynet-rendered"},
+    **{"basicvsr": "basicvsr-small", "spynet": "spynet-rendered"},
 }
 
 
