@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from restore_jax import timing
 from restore_jax.errors import InputError
 
 NETWORKS = {"small": {"mid_channels": 24, "num_blocks": 24}, "base": {"mid_channels": 48, "num_blocks": 30}}
@@ -39,7 +40,7 @@ def drawn_weights(network: str, mode: str):
 
 
 def measure(weights, width: int, height: int, frames: int, tile: int | None) -> dict:
-    """seconds (of each frame after the first), peak_bytes, macs_per_second of a 3x3 convolution."""
+    """seconds (of each frame after the first), peak_bytes, and gflops_plain, the rate of a 3x3 convolution."""
     from restore_jax import stream
     from restore_jax.engines import engine
 
@@ -65,12 +66,7 @@ def plain_rate() -> float:
     x, kernel = jnp.ones((1, 180, 320, 64)), jnp.ones((3, 3, 64, 64))
     layout = ("NHWC", "HWIO", "NHWC")
     run = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=layout))
-    run(x, kernel).block_until_ready()
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        run(x, kernel).block_until_ready()
-        times.append(time.perf_counter() - began)
+    (times,) = timing.in_turn([lambda: jax.block_until_ready(run(x, kernel))], 5)
     return 2e-9 * 180 * 320 * 9 * 64 * 64 / statistics.median(times)
 
 

@@ -88,6 +88,11 @@ def _check(args) -> None:
             raise InputError(f"--{name} {value:g}: must be above 0")
     if args.memory and (args.ref is None or args.image):
         raise InputError("--memory: learns a reference video; add --ref, without --image")
+    if args.memory and args.weights is None:
+        raise InputError(
+            "--memory: no weights with a memory ship yet; give --weights of a network that was trained with one, by "
+            "configs/vsr.py:memory"
+        )
     inputs = [os.path.realpath(path) for path in (args.wide, args.ref) if path]
     if os.path.realpath(args.out) in inputs:
         raise InputError(f"{args.out}: is an input and would be overwritten; choose another -o")
@@ -102,7 +107,7 @@ def _video(args, report) -> None:
     wide = video.probe(args.wide, args.fps)
     reference = None if args.ref is None else video.probe(args.ref, args.fps)
     first, stop = _range(args, wide)
-    engine = None if args.memory else _engine(args, report)
+    learnt, engine = None, None if args.memory else _engine(args, report)
 
     found = None
     if reference is not None:
@@ -118,8 +123,6 @@ def _video(args, report) -> None:
 
     if args.memory:
         engine, learnt = _adapted(args, report, wide, reference, found)
-    else:
-        learnt = None
     if segments.is_folder(args.out):
         target = segments.folder_target()
     else:
@@ -128,9 +131,8 @@ def _video(args, report) -> None:
     progress = Progress(report, stop - first)
     began = time.monotonic()
     frames = stream.clip_frames(engine, wide, reference, found, first, stop, args.tile)
-    length = (
-        max(1, segments.LENGTH // engine.stride) * engine.stride
-    )  # whole steps, so that a resumed run takes the same
+    # Whole steps, so that a resumed run takes the same.
+    length = max(1, segments.LENGTH // engine.stride) * engine.stride
     segments.write(out, target, job, stop - first, frames, progress, length)
     size = f"{engine.scale * wide.width}x{engine.scale * wide.height}"
     report.done(f"{args.out}  {size}, {stop - first} frames, {time.monotonic() - began:.1f} s")
@@ -179,21 +181,14 @@ def _adapted(args, report, wide, reference, found):
     from restore_jax import adaptation, engines, restore, stream, video, weights
     from restore_jax.io import to_float
 
-    if args.weights is None:
-        raise InputError(
-            "--memory: no weights with a memory ship yet; give --weights of a network that was trained with one, by "
-            "configs/vsr.py:memory"
-        )
     chosen = weights.load(args.weights)
     numbers = np.unique(np.linspace(0, len(reference) - 1, args.frames or MEMORY_FRAMES).round().astype(int))
     frames = [
         stream.fitted_reference(to_float(frame), wide.width, 2, found.fov, found.gains)
         for frame in video.frames(reference, numbers)
     ]
-    seen = []
 
     def progress(epoch, psnr):
-        seen.append(psnr)
         report.status(f"memory learns {reference.path.name}: epoch {epoch}, {psnr:.2f} dB", slow=True)
 
     report.status(f"memory learns {reference.path.name} (compiling first)", slow=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 import restore_jax
 from restore_jax import metrics, metrics_fov, stream
+from restore_jax.data.clips import VIDEOS
 from restore_jax.data.triple_camera import TELE_CROP, triple_streams
 from restore_jax.engines import engine
 from restore_jax.errors import InputError
@@ -24,7 +25,6 @@ from restore_jax.io import FORMATS, from_float, read_photo, to_float, write_phot
 from restore_jax.ops.imresize import imresize
 
 REALMCVSR = ("realmcvsr", "realmcvsr_partial")
-VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 SCALE = 4
 MAX_SIZE = (136, 240)  # (height, width) of virtual LR frames at most
 FINENESS = 2  # pixels of a scene for one of the virtual HR frame: then the wide camera sees what the other does not
@@ -221,7 +221,8 @@ def measure(
 
     clips = open_clips(data, options.limit)
     sha = "" if weights == "bicubic" else registry.verify(weights)
-    chosen = engine(weights, scale=SCALE)
+    loaded = weights if weights == "bicubic" else registry.load(weights)
+    chosen = engine(loaded, scale=SCALE)
     frames, names = [], []
     for clip in clips:
         first = clip.load(0)
@@ -231,7 +232,7 @@ def measure(
         picture = options.pictures and options.pictures / f"{clip.name.replace('/', '_')}_{label}.png"
         if (found := options.journal.get(key)) is None or (picture and not picture.exists()):
             options.say(f"{data}: {label} {clip.name}, {clip.count} frames")
-            used = engine(learn(registry.load(weights), clip), scale=SCALE) if learn else chosen
+            used = engine(learn(loaded, clip), scale=SCALE) if learn else chosen
             found = {"frames": _restore(used, clip, picture)}
             options.journal.add(key, found)
         frames += found["frames"]
