@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from restore_jax.codecs import pillow, png
+from restore_jax.io import MAX_PIXELS
 
 _END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 _PALETTE = 3
@@ -20,7 +21,8 @@ class Header(NamedTuple):
 
 
 def read_header(path: Path) -> Header:
-    """The header of an image file, read from its first bytes and, for a PNG, its last 12. Raises ValueError."""
+    """The header of an image file, read from its first bytes and, for a PNG, its last 12. Raises ValueError, also for
+    more pixels than are read."""
     try:
         with open(path, "rb") as fp:
             head = fp.read(33)
@@ -41,7 +43,7 @@ def read_header(path: Path) -> Header:
         raise ValueError(f"cannot be read: {error.strerror or error}") from error
     if head[25] == _PALETTE:
         raise ValueError("a PNG with a palette, expected grey or colour samples")
-    return Header((width, height), bits, channels)
+    return _checked(Header((width, height), bits, channels))
 
 
 def _jpeg(fp) -> Header:
@@ -49,4 +51,11 @@ def _jpeg(fp) -> Header:
         image = pillow.open_lazily(fp, "jpeg")
     except (OSError, SyntaxError, ValueError, IndexError) as error:
         raise ValueError("damaged JPEG header") from error
-    return Header(image.size, 8, len(image.getbands()))
+    return _checked(Header(image.size, 8, len(image.getbands())))
+
+
+def _checked(header: Header) -> Header:
+    width, height = header.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}x{height}, over {MAX_PIXELS / 1e6:.0f} megapixels")
+    return header

@@ -11,6 +11,7 @@ from data_prep.layout import Layout, View, number
 
 # What file managers and archivers leave behind: never a problem.
 LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
+OUTSIDE = "a link out of the tree"
 MAX_GAP = 3  # captures between a scene and its own-named view that need no second thought
 
 
@@ -71,6 +72,11 @@ def find_root(layout: Layout, folder: Path) -> Path:
     return inside[0] if len(inside) == 1 else folder
 
 
+def leaves(path: Path, base: Path) -> bool:
+    """Whether a path, links followed, lies outside of the real folder `base`."""
+    return not Path(os.path.realpath(path)).is_relative_to(base)
+
+
 def matches(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether a path or name fits one of the glob patterns."""
     return any(fnmatch(path, pattern) for pattern in patterns)
@@ -93,8 +99,8 @@ def list_files(layout: Layout, root: Path, base: Path, problems: list[str]) -> d
             path = root / below
             if matches(entry, LITTER):
                 continue
-            if not Path(os.path.realpath(path)).is_relative_to(base):
-                problems.append(f"{path}: a link out of the tree")
+            if leaves(path, base):
+                problems.append(f"{path}: {OUTSIDE}")
             elif below in places or below in ways:
                 if path.is_dir():
                     visit(below)
@@ -105,14 +111,16 @@ def list_files(layout: Layout, root: Path, base: Path, problems: list[str]) -> d
             elif at in places and path.is_file():
                 found[at].append(entry)
             elif layout.clips and at in places and path.is_dir():
-                found[at] += [f"{entry}/{frame}" for frame in sorted(os.listdir(path)) if not matches(frame, LITTER)]
+                frames = [frame for frame in sorted(os.listdir(path)) if not matches(frame, LITTER)]
+                problems.extend(f"{path / frame}: {OUTSIDE}" for frame in frames if leaves(path / frame, base))
+                found[at] += [f"{entry}/{frame}" for frame in frames]
             elif path.is_symlink() and not path.exists():
                 problems.append(f"{path}: a link to nothing")
             else:
                 problems.append(f"{path}: unexpected {'folder' if path.is_dir() else 'file'}")
 
-    if not Path(os.path.realpath(root)).is_relative_to(base):
-        problems.append(f"{root}: a link out of the tree")
+    if leaves(root, base):
+        problems.append(f"{root}: {OUTSIDE}")
     else:
         visit(".")
     return found

@@ -9,6 +9,28 @@ Importing this package loads neither JAX nor anything else heavy: every name bel
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names, for type checkers
+    from restore_jax import classical as classical
+    from restore_jax import data as data
+    from restore_jax import defocus as defocus
+    from restore_jax import io as io
+    from restore_jax import losses as losses
+    from restore_jax import metrics as metrics
+    from restore_jax import models as models
+    from restore_jax import ops as ops
+    from restore_jax import pairing as pairing
+    from restore_jax import restore as restore
+    from restore_jax import stream as stream
+    from restore_jax import tasks as tasks
+    from restore_jax import training as training
+    from restore_jax import video as video
+    from restore_jax import weights as weights
+    from restore_jax.defocus import estimate_defocus as estimate_defocus
+    from restore_jax.restore import deblur as deblur
+    from restore_jax.stream import super_resolve as super_resolve
+    from restore_jax.weights import load as load
 
 __version__ = "0.1.0"
 
@@ -21,12 +43,14 @@ _FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defoc
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 
 
-def __getattr__(name: str):
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # who would take any name to be here
+
+    def __getattr__(name: str):
+        if name in _FUNCTIONS:
+            return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+        if name in _SUBMODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():

@@ -72,7 +72,7 @@ def adapt(
             bank, history = found
             return Adapted(_with_bank(weights, bank), history, True)
     restore.enable_compilation_cache()
-    params = jax.device_put(jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), weights.params))
+    params = jax.device_put(weights.params)
     bank = {name: params["params"]["bank"][name] for name in LEARNT}
     step, measure, optimizer = _functions(weights.model, rate)
     optimizer_state = optimizer.init(bank)

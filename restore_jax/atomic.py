@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, then moved into place."""
+"""Files that are whole or not there: written under another name, then moved into place; and one writer at a time."""
 
 import contextlib
 import os
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from restore_jax.errors import InputError
+
+LOCK = ".lock"  # the name of the file
 
 
 def temporary(path: Path) -> Path:
@@ -30,6 +32,36 @@ def write(path: Path, data: bytes) -> None:
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: Path) -> Iterator[None]:
+    """Holds a lock in `folder`, which is made if need be; InputError, naming `what`, if another run holds it.
+
+    The lock is let go of by whatever ends the process. `folder` may be removed inside.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no POSIX: two runs at once are the person's to avoid
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    with contextlib.ExitStack() as closing:
+        while True:
+            with writing(folder / LOCK):
+                file = closing.enter_context(open(folder / LOCK, "ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{what}: another run is writing it") from None
+            except OSError:  # a file system without locks
+                break
+            try:
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / LOCK)):
+                    break
+            except FileNotFoundError:
+                pass  # another run has just finished, and removed the folder
+        yield
 
 
 @contextlib.contextmanager

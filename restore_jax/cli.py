@@ -1,6 +1,7 @@
 """restore-jax VERB: parse, call, report. No arithmetic here; verbs import what is heavy, so that --help is quick.
 
-Exit codes: 0 ok; 2 bad input or usage, one line that names the file and the reason; 1 a failure of ours; 130 Ctrl-C.
+Exit codes: 0 ok; 2 bad input or usage, one line that names the file and the reason; 1 a failure of ours; 130 Ctrl-C;
+141 where nobody reads on, as in | head.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import time
 import warnings
 
 import restore_jax
-from restore_jax import cli_data, cli_defocus, cli_evaluate, cli_vsr
+from restore_jax import cli_app, cli_data, cli_defocus, cli_evaluate, cli_release, cli_tables, cli_vsr
 from restore_jax.errors import InputError
 
 OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
@@ -310,7 +311,10 @@ def parser() -> argparse.ArgumentParser:
     cli_defocus.add_verbs(verbs, verb)
     cli_data.add_verbs(verbs, verb)
     cli_evaluate.add_verbs(verbs, verb)
+    cli_tables.add_verbs(verbs, verb)
     cli_vsr.add_verbs(verbs, verb)
+    cli_app.add_verbs(verbs, verb)
+    cli_release.add_verbs(verbs, verb)
     return top
 
 
@@ -337,9 +341,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("restore-jax: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read what is printed has seen enough: | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except SystemExit as leaving:  # argparse: --help, --version or a usage error, said already
         return leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:
+        if (line := _of_the_files(error)) and not os.environ.get("RESTORE_JAX_DEBUG"):
+            print(f"restore-jax: {line}", file=sys.stderr)
+            return 2
         if os.environ.get("RESTORE_JAX_DEBUG"):
             raise
         reason = (str(error).strip() or "no details").splitlines()[0]
@@ -348,6 +358,14 @@ def main(argv: list[str] | None = None) -> int:
             hint = "out of memory: try --tile 512, or --dtype bfloat16 on a GPU"
         print(f"restore-jax: failed: {type(error).__name__}: {reason} ({hint})", file=sys.stderr)
         return 1
+
+
+def _of_the_files(error: Exception) -> str | None:
+    """What is wrong with a name a person gave, where the file system found it first."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
+    said = str(error)
+    return said if isinstance(error, RuntimeError) and said.startswith("Symlink loop") else None
 
 
 PASSED_ON = {"train": train, "bench": bench}

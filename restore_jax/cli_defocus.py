@@ -24,7 +24,7 @@ def add_verbs(verbs, verb) -> None:
         verbs, "depth", depth, "order pixels by depth, by their blur", "restore-jax depth photo.jpg --focus near"
     )
     sub.add_argument("-o", "--out", metavar="FILE", help="a 16-bit PNG, near is dark (default: PHOTO_depth.png)")
-    sub.add_argument("--focus", default="near", metavar="near|far", help="what is in focus (near)")
+    sub.add_argument("--focus", default="near", choices=("near", "far"), help="what is in focus (near)")
     sub.add_argument("--map", metavar="MAP", help="of restore-jax defocus; else it is estimated")
     _add_estimation(sub)
 
@@ -113,7 +113,7 @@ def deconvolved(args, photo, pixels, report):
 
     from restore_jax.ops.deconv import deconvolve
 
-    if not args.data_weight > 0:
+    if not 0 < args.data_weight < np.inf:
         raise InputError(f"--data-weight {args.data_weight:g}: must be above 0")
     sigma = map_for(photo, pixels, args.map, "dmenet", "dmenet", report.progress)
     report.status("deconvolving")
@@ -122,6 +122,8 @@ def deconvolved(args, photo, pixels, report):
 
 def map_for(photo, pixels, map_path, method, weights, progress):
     """Sigma of a photo: of the file `map_path`, which has its size, or estimated. Raises InputError."""
+    import numpy as np
+
     from restore_jax.defocus import estimate_defocus, read_map
 
     if map_path is None:
@@ -131,6 +133,8 @@ def map_for(photo, pixels, map_path, method, weights, progress):
             said = str(error)
             raise InputError(said if said.startswith(("method", str(weights))) else f"{photo}: {said}") from None
     sigma = read_map(map_path)
+    if not (np.isfinite(sigma) & (sigma >= 0)).all():
+        raise InputError(f"{map_path}: holds a sigma that is not finite, or below 0")
     if sigma.shape != pixels.shape[:2]:
         size, other = ("x".join(map(str, shape[1::-1])) for shape in (sigma.shape, pixels.shape))
         raise InputError(f"{map_path}: is {size}, but {photo} is {other}")

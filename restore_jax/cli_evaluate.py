@@ -7,33 +7,51 @@ from restore_jax.errors import InputError
 EXAMPLES = """restore-jax evaluate defocus --data FOLDER --method dmenet zhuo      FOLDER holds image/ and map/
          restore-jax evaluate defocus --data cuhk_blur/train504 --method ebdb --json ebdb.json --pictures maps/
          restore-jax evaluate --table 3.3 --weights bdcs=dmenet_released.safetensors
+         restore-jax evaluate deblur --data PAIRS --method input ifan jnb --all-conventions   blurred/ and sharp/
          restore-jax evaluate vsr --data FOLDER --method bicubic refvsr --pictures out/   FOLDER of photographs, videos
          restore-jax evaluate --table 5.6 --weights ours_l1=runs/ours_l1/final.safetensors"""
 
 
-SUBJECTS = ("defocus", "vsr")
-VIDEO_TABLES = (*(f"5.{n}" for n in range(1, 7)), *(f"6.{n}" for n in range(1, 6)))
+SUBJECTS = {"defocus": "dmenet", "deblur": "ifan", "vsr": "refvsr"}  # and what is measured unless told
+FULL = {
+    "defocus": "bdcs",
+    "3": "bdcs",
+    "4": "ifan",
+    "vsr": "ours",
+    "5": "ours",
+    "6": "ours",
+}  # whose --weights are bare
 
 
 def add_verbs(verbs, verb) -> None:
     """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
     sub = verb(verbs, "evaluate", evaluate, "measure methods on data with a truth, or fill in a table", EXAMPLES)
-    sub.add_argument("subject", nargs="?", choices=SUBJECTS, help="what is measured: maps of defocus, or videos")
+    sub.add_argument(
+        "subject",
+        nargs="?",
+        choices=SUBJECTS,
+        help="what is measured: maps of defocus, deblurred photographs, or videos",
+    )
     sub.add_argument(
         "--data",
         metavar="NAME|FOLDER",
-        help="cuhk_blur/train504, rtf, syndof, realmcvsr (of data build), or a folder; of videos and photographs in it "
-        "a virtual triple camera makes clips",
+        help="cuhk_blur/train504, rtf, syndof, dpdd/png8, realdof, realmcvsr (of data build), or a folder; of videos "
+        "and photographs in it a virtual triple camera makes clips",
     )
     sub.add_argument(
         "--method",
         nargs="+",
         metavar="NAME",
-        help="dmenet (default), zhuo, jnb, ebdb; vsr: refvsr, basicvsr, iconvsr, edvr, bicubic",
+        help="dmenet (default), zhuo, jnb, ebdb; deblur: input, ifan, dpdnet, or one of those, by whose map is "
+        "deconvolved; vsr: refvsr, basicvsr, iconvsr, edvr, bicubic",
     )
     sub.add_argument(
-        "--table", metavar="NUMBER", help="of the dissertation: 3.1, 3.2, 3.3, fig3.5, fig3.6, 5.1 to 5.6, 6.1 to 6.5"
+        "--table",
+        metavar="NUMBER",
+        help="of the dissertation: 3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5; restore-jax tables "
+        "counts parameters and operations besides",
     )
+    sub.add_argument("--all-conventions", action="store_true", help="one result under every convention of metrics")
     help = "of dmenet or refvsr; in tables ROW=FILE for one of the rows, such as bdc=FILE or ours_l1=FILE"
     sub.add_argument("--weights", action="append", default=[], metavar="NAME|FILE", help=help)
     help = "results; scores of photographs go to OUT.images.jsonl, from which a killed run goes on"
@@ -53,16 +71,19 @@ def evaluate(args) -> int:
     _refuse_contradictions(args)
     out = args.json and pathlib.Path(args.json)
     options = engine.Options(
-        weights=_weights(args.weights, "ours" if _of_video(args) else "bdcs"),
+        weights=weights_by_role(args.weights, _full_role(args)),
         limit=args.limit,
         journal=engine.Journal(out and out.with_name(f"{out.name}.images.jsonl")),
         pictures=args.pictures and pathlib.Path(args.pictures),
-        say=(lambda text: None) if args.quiet else _say,
+        say=(lambda text: None) if args.quiet else say,
+        all_conventions=args.all_conventions,
     )
     title, note, filled = _computed(args, options)
     print(f"{title}\n\n{engine.markdown(filled)}")
     if note:
         print(f"\n{note}")
+    if args.all_conventions:
+        print(f"\n{engine.by_convention(filled)}")
     for row in filled:
         if row.missing:
             print(f"missing: {row.label}: {row.missing}")
@@ -76,45 +97,40 @@ def evaluate(args) -> int:
 def _computed(args, options):
     """(title, note, rows) of the table, or of the methods on the data."""
     from restore_jax import evaluate as engine
-    from restore_jax import evaluate_defocus
-
-    if _of_video(args):
-        return _computed_video(args, options)
-    if not args.table:
-        methods = list(dict.fromkeys(args.method or ["dmenet"]))
-        return f"Defocus maps on {args.data}", "", evaluate_defocus.compare(args.data, methods, options)
-    if args.table not in evaluate_defocus.TABLES:
-        raise InputError(
-            f"--table {args.table}: there are {', '.join(evaluate_defocus.TABLES)}, 5.1 to 5.6, 6.1 to 6.5"
-        )
-    table = evaluate_defocus.TABLES[args.table]
-    return table.title, table.note, engine.fill(table, options)
-
-
-def _computed_video(args, options):
-    """The same of videos."""
-    from restore_jax import evaluate as engine
-    from restore_jax import evaluate_memory, evaluate_vsr
+    from restore_jax import evaluate_deblur, evaluate_defocus, evaluate_vsr, tables
 
     if args.table:
-        chapter = evaluate_memory if args.table[0] == "6" else evaluate_vsr
-        table = chapter.table(args.table, args.data or "realmcvsr")
+        table = tables.open_table(args.table, args.data or "")
         return table.title, table.note, engine.fill(table, options)
-    methods = list(dict.fromkeys(args.method or ["refvsr"]))
-    return f"Video super-resolution on {args.data}", "", evaluate_vsr.compare(args.data, methods, options)
+    title, of_subject = {
+        "defocus": ("Defocus maps", evaluate_defocus),
+        "deblur": ("Defocus deblurring", evaluate_deblur),
+        "vsr": ("Video super-resolution", evaluate_vsr),
+    }[args.subject]
+    return f"{title} on {args.data}", "", of_subject.compare(args.data, _methods(args), options)
 
 
-def _of_video(args) -> bool:
-    return args.subject == "vsr" or args.table in VIDEO_TABLES
+def _methods(args):
+    return list(dict.fromkeys(args.method or [SUBJECTS[args.subject]]))
+
+
+def _full_role(args):
+    """Whose weights those are that are given without a role."""
+    if args.subject == "deblur":
+        return next((method for method in _methods(args) if method in ("ifan", "dpdnet", "dmenet")), "ifan")
+    return FULL[args.subject or args.table[0].replace("f", "3")]
 
 
 def _refuse_contradictions(args):
+    from restore_jax import tables
+
     if bool(args.table) == bool(args.subject):
-        raise InputError("evaluate: give either defocus or vsr, with --data, or --table NUMBER")
-    if args.table in VIDEO_TABLES and args.method:
-        raise InputError(f"--table {args.table}: its rows say which methods; leave --method out")
-    if args.table and args.table not in VIDEO_TABLES and (args.data or args.method):
-        raise InputError(f"--table {args.table}: its rows say which data and methods; leave --data and --method out")
+        raise InputError("evaluate: give one of defocus, deblur and vsr, with --data, or --table NUMBER")
+    if args.table:
+        own_data = tables.chapter(args.table) == "3"
+        if args.method or (own_data and args.data):
+            wanted, left = ("data and ", "--data and ") if own_data else ("", "")
+            raise InputError(f"--table {args.table}: its rows say which {wanted}methods; leave {left}--method out")
     if args.subject and not args.data:
         raise InputError(f"evaluate {args.subject}: needs --data NAME|FOLDER")
     if args.limit is not None and args.limit < 1:
@@ -123,7 +139,7 @@ def _refuse_contradictions(args):
         raise InputError(f"{args.json}: is a folder, not a file to write to")
 
 
-def _weights(arguments, full):
+def weights_by_role(arguments, full):
     """{row: name or file}; what names no row is of the row `full`. Raises InputError if there are no such weights."""
     from restore_jax import weights
 
@@ -148,7 +164,8 @@ def _write_curves(path, filled):
         write_photo(path, drawn / 255)
 
 
-def _say(text):
+def say(text):
+    """A line on standard error."""
     import sys
 
     print(text, file=sys.stderr, flush=True)

@@ -55,12 +55,12 @@ def _rate(text: str) -> Fraction:
     return rate.limit_denominator(1001)
 
 
-def vsr(args) -> int:
-    """restore-jax vsr."""
+def vsr(args, report=None) -> int:
+    """restore-jax vsr; `report` is told what it does in place of the terminal."""
     from restore_jax.report import Report
 
     _check(args)
-    report = Report(1, args.quiet)
+    report = report or Report(1, args.quiet)
     report.photo(pathlib.Path(args.wide).name)
     try:
         (_image if args.image else _video)(args, report)
@@ -71,7 +71,7 @@ def vsr(args) -> int:
 
 def _check(args) -> None:
     """What is wrong with the arguments before any file is read."""
-    if args.fov is not None and not args.fov >= 1:
+    if args.fov is not None and not 1 <= args.fov < float("inf"):
         raise InputError(f"--fov {args.fov:g}: WIDE's view is at least as wide as LONGER's, so 1 or more")
     if not 0 <= args.crf <= 51:
         raise InputError(f"--crf {args.crf:g}: is not between 0 and 51")
@@ -210,7 +210,8 @@ def _range(args, wide) -> tuple[int, int]:
     end = seconds if args.end is None else args.end
     if not 0 <= args.start < seconds:
         raise InputError(f"--start {args.start:g}: {args.wide} lasts {seconds:.2f} s")
-    first, stop = round(args.start * wide.fps), min(len(wide), round(end * wide.fps))
+    first = round(args.start * wide.fps)
+    stop = min(len(wide), round(min(end, seconds) * wide.fps)) if end > 0 else 0
     if stop <= first:
         raise InputError(f"--end {end:g}: leaves no frame after --start {args.start:g}")
     return first, stop

@@ -1,7 +1,9 @@
 """Configs of runs: FILE.py[:VARIANT] with get_config(variant) -> ml_collections.ConfigDict, and overrides."""
 
 import ast
+import importlib.metadata
 import importlib.util
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -10,8 +12,12 @@ from restore_jax.errors import InputError
 
 
 def load_config(source: str, overrides: Sequence[str] = ()):
-    """The locked config of FILE[:VARIANT], with `--config.a.b=value` overrides applied. Raises InputError."""
+    """The locked config of FILE[:VARIANT], with `--config.a.b=value` overrides applied. Raises InputError.
+
+    "configs/NAME.py" where there is no such file is the one of that name which came with the package.
+    """
     file, _, variant = source.partition(":")
+    file = file if os.path.exists(file) else _installed(file) or file
     if not pathlib.Path(file).is_file():
         raise InputError(f"{file}: no such config file")
     if not file.endswith(".py"):
@@ -26,16 +32,28 @@ def load_config(source: str, overrides: Sequence[str] = ()):
         config = module.get_config(variant) if variant else module.get_config()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{source}: {type(error).__name__}: {' '.join(str(error).split())}") from error
     finally:
         sys.path.pop(0)
+    if not hasattr(config, "unlocked"):
+        raise InputError(f"{source}: get_config gives a {type(config).__name__}, not an ml_collections.ConfigDict")
     for override in overrides:
         name, equals, value = override.removeprefix("--config.").partition("=")
         if not override.startswith("--config.") or not equals:
             raise InputError(f"{override}: unknown argument; overrides look like --config.optim.rate=1e-4")
         _override(config, name, value)
     return config.lock()
+
+
+def _installed(file: str) -> str | None:
+    """The path of a file "configs/NAME.py" among those the package was installed with."""
+    try:
+        files = importlib.metadata.files("restore-jax") or ()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [path for path in files if path.parts[-4:] == ("share", "restore_jax", *pathlib.PurePath(file).parts)]
+    return str(found[0].locate()) if found else None
 
 
 def with_folders(config, folders: Sequence[str], held_out: Sequence[str] = ()):

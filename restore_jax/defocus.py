@@ -13,7 +13,7 @@ import numpy as np
 
 from restore_jax import atomic
 from restore_jax.errors import InputError
-from restore_jax.io import write_photo
+from restore_jax.io import read_numbers, write_photo
 
 METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
 OVERLAP = 256  # of tiles: the network sees far
@@ -62,7 +62,7 @@ def magnify(image: np.ndarray, sigma: np.ndarray, scale: float) -> np.ndarray:
 
     from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 
-    if not scale >= 1:
+    if not 1 <= scale < np.inf:
         raise InputError(f"--scale {scale:g}: blur is magnified by 1 or more")
     # What is nearly sharp is sharp: else the noise of the map softens the subject.
     clear = np.maximum(sigma - SHARP, 0)
@@ -98,20 +98,11 @@ def write_map(path, sigma: np.ndarray) -> None:
 def read_map(path) -> np.ndarray:
     """Sigma in pixels of a file that `write_map` wrote. Raises InputError."""
     path = pathlib.Path(path)
-    try:
-        if path.suffix == ".npy":
-            sigma = np.load(path, allow_pickle=False)
-        else:
-            import cv2
-
-            steps = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-            if steps is None or steps.dtype != np.uint16:
-                raise InputError(f"{path}: not a 16-bit PNG of sigma")
-            sigma = steps / np.float32(STEPS_PER_PIXEL)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a readable defocus map ({error})") from error
+    sigma = read_numbers(path)
+    if path.suffix != ".npy":
+        if sigma.dtype != np.uint16:
+            raise InputError(f"{path}: not a 16-bit PNG of sigma")
+        sigma = sigma / np.float32(STEPS_PER_PIXEL)
     if sigma.ndim != 2 or sigma.dtype.kind != "f":
         raise InputError(f"{path}: holds {sigma.dtype} of shape {sigma.shape}, not floats (h, w)")
     return sigma.astype(np.float32)

@@ -64,7 +64,7 @@ class RefVSR:
         self.multiple = max(model.multiples)
         self.references = model.references  # "dual": `prepare` takes a pair (wide, tele)
         self.matched_scale = 4.0 if self.references == "tele" else 2.0
-        self.params, self.bidirectional = _parameters(weights), model.bidirectional
+        self.params, self.bidirectional = jax.device_put(weights.params), model.bidirectional
         self._prepare, self._flow = _part(model, "prepare"), _part(model, "flow")
         self._first = _part(model, "propagate", direction="forward", carried=False)
         self._onward = _part(model, "propagate", direction="forward", carried=True)
@@ -125,7 +125,7 @@ class RefVSRRefill:
         self.name, self.scale, self.references = weights.name, model.scale, model.references
         self.behind = self.ahead = self.repeats = int(weights.card.get("window", 2 * WINDOW - 1)) // 2
         self.multiple, self.matched_scale = (8 if model.mode == "hd" else 8 // model.scale), 2.0
-        self.params, self._restored = _parameters(weights), jax.jit(model.apply)
+        self.params, self._restored = jax.device_put(weights.params), jax.jit(model.apply)
 
     def prepare(self, frame, reference, before):
         """(frame, reference) as they are."""
@@ -152,7 +152,7 @@ class BasicVSR:
         restore.enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale = weights.name, SCALE
-        self.params, self._initial = _parameters(weights), model.initial_state
+        self.params, self._initial = jax.device_put(weights.params), model.initial_state
         self._flow, self._reconstruct = _part(model, "flow"), _part(model, "reconstruct")
         self._forward, self._backward = _part(model, "propagate"), _part(model, "propagate", direction="backward")
 
@@ -194,7 +194,7 @@ class Clips:
     def __init__(self, weights, dtype: str = "float32"):
         restore.enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale, self.params = weights.name, SCALE, _parameters(weights)
+        self.name, self.scale, self.params = weights.name, SCALE, jax.device_put(weights.params)
         if hasattr(model, "num_frames"):
             self.behind = self.ahead = self.repeats = model.num_frames // 2
             self.stride = 1
@@ -215,9 +215,38 @@ class Clips:
         return [(_image(images[:, i]), None) for i in range(at, at + count)]
 
 
-def _parameters(weights):
-    """On the device, as float32, whatever they are stored in."""
-    return jax.device_put(jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), weights.params))
+class Stills:
+    """A network that restores each frame by itself: SRCNN, SRResNet, RCAN."""
+
+    takes_reference = False
+    behind, stride, ahead, repeats = 0, 1, 0, 0
+
+    def __init__(self, weights, dtype: str = "float32"):
+        restore.enable_compilation_cache()
+        model = weights.model.clone(dtype=jnp.dtype(dtype))
+        self.name, self.scale, self.params = (
+            weights.name,
+            getattr(model, "scale", SCALE),
+            jax.device_put(weights.params),
+        )
+        fine = self.takes_reference and self.scale * (2 if getattr(model, "mode", "") == "hd" else 1)
+        # References are as fine as the output, and are cut down to whole pixels of the input.
+        self.multiple, self.matched_scale = fine or 1, float(self.scale)
+        self._restored = jax.jit(lambda params, *images: model.apply(params, *images)["image"])
+
+    def prepare(self, frame, reference, before):
+        """(frame,), or (frame, reference) for a network that takes one, as they are."""
+        return (frame, reference) if self.takes_reference else (frame,)
+
+    def step(self, prepared, state, at, count):
+        """[(image, None)]; `count` is 1."""
+        return [(_image(self._restored(self.params, *(image[None] for image in prepared[at]))), None)]
+
+
+class ReferencedStills(Stills):
+    """A network that restores each frame with its reference: TTSR, DCSR."""
+
+    takes_reference = True
 
 
 def _part(model, method: str, **options):
@@ -234,7 +263,10 @@ def _image(batch) -> np.ndarray:
 
 
 SCALE = 4  # of the networks without references
-ENGINES = {"RefVSR": RefVSR, "RefVSRRefill": RefVSRRefill, "BasicVSR": BasicVSR, "EDVR": Clips, "IconVSR": Clips}
+ENGINES = {
+    **{"RefVSR": RefVSR, "RefVSRRefill": RefVSRRefill, "BasicVSR": BasicVSR, "EDVR": Clips, "IconVSR": Clips},
+    **{"SRCNN": Stills, "SRResNet": Stills, "RCAN": Stills, "TTSR": ReferencedStills, "DCSR": ReferencedStills},
+}
 
 
 def engine(weights: Any = None, referenced: bool = True, dtype: str = "float32", scale: int = 4):
@@ -257,7 +289,7 @@ def engine(weights: Any = None, referenced: bool = True, dtype: str = "float32",
     if kind is None:
         raise InputError(
             f"weights {weights.name}: of a network for something else; "
-            "vsr takes refvsr, basicvsr, iconvsr, edvr or bicubic"
+            "vsr takes refvsr, basicvsr, iconvsr, edvr, ttsr, dcsr, rcan, srresnet, srcnn or bicubic"
         )
     if kind.takes_reference and not referenced:
         raise InputError(f"weights {weights.name}: need a reference video, --ref")

@@ -18,6 +18,8 @@ import restore_jax
 from restore_jax import atomic
 from restore_jax.errors import InputError
 
+COSTS = ("params (M)", "MACs (G)", "s")  # columns that stand after those of quality
+
 
 class Journal:
     """Scores of photographs, kept in the JSON-lines file `path` if there is one; a last line cut short is dropped."""
@@ -53,7 +55,8 @@ class Options:
     """What an evaluation is asked for.
 
     weights: {role: name or file}, the roles as of the rows. limit: of photographs a dataset, None for all.
-    pictures: a folder for them, or None. say: takes a line on what is going on.
+    pictures: a folder for them, or None. say: takes a line on what is going on. all_conventions: of metrics, not only
+    those that the dissertation's numbers are compared under.
     """
 
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +64,7 @@ class Options:
     journal: Journal = field(default_factory=Journal)
     pictures: pathlib.Path | None = None
     say: Callable[[str], None] = lambda text: None
+    all_conventions: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table. printed: {metric: number}. compute raises InputError, saying what is missing, if it cannot."""
+    """A row of a table. printed: {metric: number}. compute raises InputError, saying what is missing, if it cannot.
+
+    role: of `published.NETWORKS`, whose network the row is of and whose weights it takes; or a method's name, or "".
+    """
 
     label: str
     printed: Mapping[str, float]
     compute: Callable[[Options], Outcome]
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,7 @@ def markdown(filled: Sequence[Filled]) -> str:
     """A Markdown table: a row each, and after each metric's computed columns the printed one."""
     computed = list(dict.fromkeys(column for row in filled if row.outcome for column in row.outcome.values))
     metrics = dict.fromkeys([column.split(" [")[0] for column in computed] + [m for row in filled for m in row.printed])
+    metrics = sorted(metrics, key=lambda metric: metric in COSTS)
     columns = []
     for metric in metrics:
         columns += [column for column in computed if column.split(" [")[0] == metric]
@@ -125,8 +134,28 @@ def markdown(filled: Sequence[Filled]) -> str:
         outcome = row.outcome or Outcome({}, 0)
         numbers = {**outcome.values, **{f"{metric} printed": value for metric, value in row.printed.items()}}
         cells = [row.label, outcome.weights, str(outcome.count or "-")]
-        lines.append(cells + [_number(numbers.get(column)) for column in columns])
+        lines.append(cells + [_number(numbers.get(column), column) for column in columns])
+    return as_lines(lines)
+
+
+def as_lines(lines: Iterable[Sequence[str]]) -> str:
+    """The lines of a Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def by_convention(filled: Sequence[Filled]) -> str:
+    """A Markdown table with a row for each convention: what was measured, as different papers would print it."""
+    found = {}
+    for row in filled:
+        for column, value in row.outcome.values.items() if row.outcome else ():
+            metric, bracket, convention = column.partition(" [")
+            if bracket:
+                found.setdefault((row.label, convention.rstrip("]")), {})[metric] = value
+    metrics = list(dict.fromkeys(metric for values in found.values() for metric in values))
+    lines = [["", "convention", *metrics], ["---", "---", *["---:"] * len(metrics)]]
+    for (label, convention), values in found.items():
+        lines.append([label, convention, *(_number(values.get(metric), metric) for metric in metrics)])
+    return as_lines(lines)
 
 
 def as_json(title: str, filled: Iterable[Filled]) -> bytes:
@@ -162,7 +191,9 @@ def _line(key, scores):
     return json.dumps({"key": list(key), "scores": scores}, allow_nan=False) + "\n"
 
 
-def _number(value):
+def _number(value, column):
     if value is None:
         return "-"
+    if column.startswith("MACs"):
+        return f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

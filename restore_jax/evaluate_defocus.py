@@ -18,6 +18,7 @@ from restore_jax.defocus import METHODS, STEPS_PER_PIXEL, estimate_defocus, read
 from restore_jax.errors import InputError
 from restore_jax.evaluate import Filled, Options, Outcome, Row, Table, digest, mean
 from restore_jax.io import find_photos, read_photo, write_photo
+from restore_jax.published import required
 
 BINARY = ("cuhk",)
 DATASETS = {  # the feature that holds the truth, and the conventions it is measured by
@@ -138,6 +139,8 @@ def read_binary(path: pathlib.Path) -> np.ndarray:
 def read_sigma(path: pathlib.Path) -> np.ndarray:
     """Sigma in pixels, NaN where it is not known. Raises InputError."""
     sigma = read_map(path)
+    if np.isnan(sigma).all():
+        raise InputError(f"{path}: sigma is known nowhere in it")
     return np.where(sigma == np.float32(NOT_KNOWN / STEPS_PER_PIXEL), np.nan, sigma) if path.suffix == ".png" else sigma
 
 
@@ -173,7 +176,8 @@ def measure(data: Photographs, method: str, options: Options, role: str = "bdcs"
             found = score(sigma, truth)
             options.journal.add(key, found)
         scores.append(found)
-    summary = summed_binary if data.conventions == BINARY else functools.partial(summed, conventions=data.conventions)
+    conventions = list(metrics.CONVENTIONS) if options.all_conventions else data.conventions
+    summary = summed_binary if data.conventions == BINARY else functools.partial(summed, conventions=conventions)
     values, details = summary(scores)
     return Outcome(values, count, label, {"data": data.name, "method": method, "weights_sha256": weights, **details})
 
@@ -228,11 +232,8 @@ def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]
 # --------------------------------------------------------------------------------------------------------------- tables
 def measured(options: Options, *, data: str, method: str, role: str = "bdcs") -> Outcome:
     """A row that is a method on a data set."""
-    if role != "bdcs" and role not in options.weights:
-        raise InputError(
-            f"no weights; train by: restore-jax train --config=configs/dmenet.py:{role} --workdir=runs/{role}, "
-            f"then add --weights {role}=runs/{role}/final.safetensors"
-        )
+    if role != "bdcs":
+        required(options, role)
     return measure(open_data(data), method, options, role)
 
 
@@ -258,7 +259,8 @@ def not_ours(options: Options, *, why: str) -> Outcome:
 
 
 def _row(label, data, method, printed=(), role="bdcs"):
-    return Row(label, dict(printed), functools.partial(measured, data=data, method=method, role=role))
+    compute = functools.partial(measured, data=data, method=method, role=role)
+    return Row(label, dict(printed), compute, role if method == "dmenet" else method)
 
 
 def _errors(mse, mae):

@@ -8,15 +8,13 @@ import numpy as np
 from restore_jax import adaptation, metrics
 from restore_jax import weights as registry
 from restore_jax.evaluate import Options, Outcome, Row, Table, mean
-from restore_jax.evaluate_vsr import REALMCVSR, Clip, inside_and_outside, measure, open_clips, required, whole
+from restore_jax.evaluate_vsr import REALMCVSR, Clip, inside_and_outside, measure, open_clips, whole
+from restore_jax.evaluate_vsr import TABLES as OF_CHAPTER_5
 from restore_jax.io import to_float
+from restore_jax.published import SIZES, required
 
 SAMPLED = 20  # frames of a reference video, uniformly taken (Table 6.4)
 ADAPTED = "+adapted"  # after a row's role: test-time optimisation on all frames of each clip's reference
-CONFIGS = {
-    "basicvsr_memory": "vsr.py:memory --config.backbone=FILE",
-    "edvr_memory": "vsr.py:edvr,memory --config.backbone=FILE",
-}
 
 
 def references(clip: Clip, count: int | None = None) -> list[np.ndarray]:
@@ -64,7 +62,7 @@ def table(number: str, data: str = "realmcvsr") -> Table:
     compute = {"plain": _restored, "fov": _balanced, "both": _both, "memory": _remembered}[kind]
     columns = COLUMNS[kind]
     filled = tuple(
-        Row(label, dict(zip(columns, printed, strict=False)), functools.partial(compute, data=data, role=role))
+        Row(label, dict(zip(columns, printed, strict=False)), functools.partial(compute, data=data, role=role), role)
         for label, role, *printed in rows
     )
     note = "printed: the dissertation's numbers, on RealMCVSR's test clips; adapted: for each clip, to its reference"
@@ -75,7 +73,7 @@ def _weights_of(role, options):
     """(name or file, learn) of a row's role."""
     plain, plus, how = role.partition("+")
     learn = functools.partial(adapted, count=SAMPLED if how == "sampled" else None) if plus else None
-    return required(options, plain, CONFIGS.get(plain, "")), learn
+    return plain if plain == "bicubic" else required(options, plain), learn
 
 
 def _restored(options, *, data, role, columns=whole):
@@ -111,13 +109,11 @@ COLUMNS = {
     "both": (*_MEMORY, "PSNR", "SSIM"),
     "memory": _MEMORY,
 }
-_SIZES = (  # k, b, m and what Table 6.5 prints
-    *((64, 128, 128, 31.42, 0.918), (128, 128, 128, 32.82, 0.932), (256, 128, 128, 32.82, 0.932)),
-    *((128, 256, 128, 33.00, 0.931), (128, 512, 128, 33.19, 0.935), (128, 1024, 128, 33.20, 0.935)),
-    *((128, 512, 256, 33.21, 0.940), (128, 512, 512, 33.67, 0.942), (128, 512, 1024, 34.35, 0.965)),
-    (128, 512, 2048, 34.39, 0.964),
+_REMEMBERED = (  # what Table 6.5 prints for each of SIZES
+    *((31.42, 0.918), (32.82, 0.932), (32.82, 0.932), (33.00, 0.931), (33.19, 0.935), (33.20, 0.935)),
+    *((33.21, 0.940), (33.67, 0.942), (34.35, 0.965), (34.39, 0.964)),
 )
-CONFIGS |= {f"k{k},b{b},m{m}": f"vsr.py:memorise,k{k},b{b},m{m}" for k, b, m, *_ in _SIZES}
+_OLD_ROWS = ("bicubic", "rcan", "ttsr_l1", "dcsr_l1", "edvr_m", "edvr", "basicvsr", "iconvsr")  # as in Table 5.5
 TABLES = {  # number: title, kind of its columns, (label, role, printed numbers) of each row
     "6.1": (
         "Table 6.1: backbones, with reference memory and test-time optimisation",
@@ -134,14 +130,7 @@ TABLES = {  # number: title, kind of its columns, (label, role, printed numbers)
         "Table 6.2: comparison",
         "plain",
         (
-            ("Bicubic", "bicubic", 26.65, 0.800),
-            ("RCAN-l1", "rcan", 31.07, 0.915, 15.89),
-            ("TTSR-l1", "ttsr_l1", 30.83, 0.911, 6.730),
-            ("DCSR-l1", "dcsr_l1", 32.43, 0.933, 5.419),
-            ("EDVR-M-ch", "edvr_m", 33.26, 0.946, 3.317),
-            ("EDVR-ch", "edvr", 33.47, 0.948, 20.63),
-            ("BasicVSR-ch", "basicvsr", 33.66, 0.951, 4.851),
-            ("IconVSR-ch", "iconvsr", 33.80, 0.951, 7.255),
+            *(row for row in OF_CHAPTER_5["5.5"][1] if row[1] in _OLD_ROWS),
             ("MCVSR-IR-l1", "ir_l1", 34.74, 0.959, 4.774),
             ("BasicVSR, memory adapted", f"basicvsr_memory{ADAPTED}", 34.24, 0.955, 4.849),
         ),
@@ -172,6 +161,9 @@ TABLES = {  # number: title, kind of its columns, (label, role, printed numbers)
     "6.5": (
         "Table 6.5: size of the memory",
         "memory",
-        tuple((f"k {k}, b {b}, m {m}", f"k{k},b{b},m{m}", *printed) for k, b, m, *printed in _SIZES),
+        tuple(
+            (f"k {k}, b {b}, m {m}", f"k{k},b{b},m{m}", *printed)
+            for (k, b, m), printed in zip(SIZES, _REMEMBERED, strict=True)
+        ),
     ),
 }

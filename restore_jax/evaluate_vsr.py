@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import restore_jax
-from restore_jax import metrics, metrics_fov, stream
+from restore_jax import counts, metrics, metrics_fov, stream
 from restore_jax.data.clips import VIDEOS
 from restore_jax.data.triple_camera import TELE_CROP, triple_streams
 from restore_jax.engines import engine
@@ -23,10 +23,14 @@ from restore_jax.errors import InputError
 from restore_jax.evaluate import Filled, Options, Outcome, Row, Table, digest, mean
 from restore_jax.io import FORMATS, from_float, read_photo, to_float, write_photo
 from restore_jax.ops.imresize import imresize
+from restore_jax.ops.resize import upsample_bicubic
+from restore_jax.published import required
 
 REALMCVSR = ("realmcvsr", "realmcvsr_partial")
+CONVENTION = "refvsr"
 SCALE = 4
 MAX_SIZE = (136, 240)  # (height, width) of virtual LR frames at most
+WIDE = 2  # times finer than the ultra-wide camera's are the wide camera's pixels
 FINENESS = 2  # pixels of a scene for one of the virtual HR frame: then the wide camera sees what the other does not
 MAX_FRAMES = 60  # of a video that is filmed; they are in memory
 PHOTO_FRAMES = 15
@@ -123,10 +127,12 @@ def references_of(chosen, moment: Moment):
     """What an engine takes as the reference of a moment: float32, or for two of them a pair, or None."""
     if not chosen.takes_reference:
         return None
-    kind = getattr(chosen, "references", "wide")
+    kind = getattr(chosen, "references", "")
     wide = to_float(_cut(moment.wide, chosen.multiple))
     if kind == "wide":
         return wide
+    if not kind:  # of a single frame's network, which takes it as fine as its output (as `tasks.super_resolution`)
+        return np.clip(np.asarray(upsample_bicubic(wide[None], chosen.scale // WIDE)[0]), 0, 1)
     tele = to_float(_cut(imresize(moment.tele, TELE_CROP), chosen.multiple))
     return tele if kind == "tele" else (wide, tele)
 
@@ -177,9 +183,13 @@ class _Watched:
 
 
 # ------------------------------------------------------------------------------------------------------------ measuring
-def score(result: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """PSNR and SSIM of a frame, whole and by fields of view, {column: value}."""
-    found = {f"{name.upper()} [refvsr]": getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
+def score(result: np.ndarray, truth: np.ndarray, conventions: Sequence[str] = (CONVENTION,)) -> dict[str, float]:
+    """PSNR and SSIM of a frame, whole under each convention and by fields of view, {column: value}."""
+    found = {
+        f"{name.upper()} [{convention}]": getattr(metrics, name)(result, truth, convention)
+        for convention in conventions
+        for name in ("psnr", "ssim")
+    }
     for rule in metrics_fov.RULES:
         for name in ("psnr", "ssim"):
             for part, value in getattr(metrics_fov, f"{name}_by_fov")(result, truth, rule).items():
@@ -189,7 +199,7 @@ def score(result: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def whole(column: str) -> bool:
     """Whether a column of `score` is of whole frames."""
-    return column in ("PSNR [refvsr]", "SSIM [refvsr]")
+    return column.startswith(("PSNR [", "SSIM ["))
 
 
 def by_fov(column: str) -> bool:
@@ -223,17 +233,19 @@ def measure(
     sha = "" if weights == "bicubic" else registry.verify(weights)
     loaded = weights if weights == "bicubic" else registry.load(weights)
     chosen = engine(loaded, scale=SCALE)
+    conventions = list(metrics.CONVENTIONS) if options.all_conventions else [CONVENTION]
     frames, names = [], []
     for clip in clips:
         first = clip.load(0)
         identity = digest(first.frame, first.wide, first.truth)
         learnt = label if learn else ""
         key = (data, clip.name, str(clip.count), identity, sha or chosen.name, restore_jax.__version__, learnt)
+        key += tuple(conventions) if options.all_conventions else ()
         picture = options.pictures and options.pictures / f"{clip.name.replace('/', '_')}_{label}.png"
         if (found := options.journal.get(key)) is None or (picture and not picture.exists()):
             options.say(f"{data}: {label} {clip.name}, {clip.count} frames")
             used = engine(learn(loaded, clip), scale=SCALE) if learn else chosen
-            found = {"frames": _restore(used, clip, picture)}
+            found = {"frames": _restore(used, clip, picture, conventions)}
             options.journal.add(key, found)
         frames += found["frames"]
         names.append(clip.name)
@@ -246,19 +258,16 @@ def measure(
 
 
 def parameters(chosen) -> int:
-    """Parameters of an engine's network, the flow network that is not trained left out, as the tables count them."""
-    from restore_jax.weights.files import flatten
-
-    sizes = flatten(chosen.params.get("params", chosen.params))
-    return sum(np.size(value) for name, value in sizes.items() if not name.startswith("flow_network/"))
+    """Parameters of an engine's network, as the tables count them."""
+    return counts.parameters(chosen.params.get("params", chosen.params))
 
 
-def _restore(chosen, clip, picture):
+def _restore(chosen, clip, picture, conventions):
     """The scores of all frames of a clip, and pictures of the middle one."""
     scores = []
     for number, (image, *confidences) in enumerate(restored(chosen, clip)):
         truth = to_float(clip.load(number).truth)
-        scores.append(score(image, truth))
+        scores.append(score(image, truth, conventions))
         if picture and number == clip.count // 2:
             write_pictures(picture, image, truth, *confidences)
     return scores
@@ -299,35 +308,6 @@ def _named(method, options):
 
 # --------------------------------------------------------------------------------------------------------------- tables
 OURS = "ours"
-COMMANDS = {  # how weights of a row come about: the configuration, or another's weights
-    OURS: "refvsr.py",
-    "ours_l1": "refvsr.py:l1",
-    "small": "refvsr.py:small",
-    "small_l1": "refvsr.py:small,l1",
-    "ir": "refvsr.py:ir",
-    "ir_l1": "refvsr.py:ir,l1",
-    "tele": "refvsr.py:tele",
-    "tele_supervision": "refvsr.py:tele_supervision",
-    "wide32": "refvsr.py --config.data.size=32",
-    "dual": "refvsr.py:dual",
-    "baseline": "refvsr.py:single_fidelity,current_fusion",
-    "current_fusion": "refvsr.py:current_fusion",
-    "forward": "refvsr.py:forward",
-    "forward_baseline": "refvsr.py:forward,single_fidelity,current_fusion",
-    "match_frames_flow_reference": "refvsr.py:match_frames,flow_reference",
-    "match_frames": "refvsr.py:match_frames",
-    "flow_reference": "refvsr.py:flow_reference",
-    "srgan": "srgan.py",
-    "rcan": "rcan.py",
-    "ttsr": "ttsr.py",
-    "ttsr_l1": "ttsr.py:l1",
-    "dcsr": "dcsr.py",
-    "dcsr_l1": "dcsr.py:l1",
-    "edvr_m": "vsr.py:edvr_m",
-    "edvr": "vsr.py:edvr",
-    "basicvsr": "vsr.py",
-    "iconvsr": "vsr.py:iconvsr",
-}
 
 
 def table(number: str, data: str = "realmcvsr") -> Table:
@@ -337,7 +317,7 @@ def table(number: str, data: str = "realmcvsr") -> Table:
     filled = []
     for label, role, *printed in rows:
         compute = functools.partial(_measured, data=data, role=role, columns=columns)
-        filled.append(Row(label, _by_fov(printed) if fields else _printed(*printed), compute))
+        filled.append(Row(label, _by_fov(printed) if fields else _printed(*printed), compute, role))
     note = "printed: the dissertation's numbers, on RealMCVSR's test clips"
     if fields:
         note += "; [refvsr]: borders as the release rounds them, [paper]: to the nearest pixel"
@@ -346,24 +326,12 @@ def table(number: str, data: str = "realmcvsr") -> Table:
 
 def _measured(options: Options, *, data: str, role: str, columns) -> Outcome:
     """A row that is some weights on a data set."""
-    return measure(data, required(options, role), options, role, columns)
+    return measure(data, role if role == "bicubic" else required(options, role), options, role, columns)
 
 
-def required(options: Options, role: str, config: str = "") -> str:
-    """The name or file of a row's weights. Raises InputError that says how to come by them."""
-    if role == "bicubic":
-        return role
-    if role not in options.weights:
-        raise InputError(
-            f"no weights; train by: restore-jax train --config=configs/{config or COMMANDS[role]} "
-            f"--workdir=runs/{role}, then add --weights {role}=runs/{role}/final.safetensors"
-        )
-    return options.weights[role]
-
-
-def _printed(psnr, ssim, params=None):
-    found = {"PSNR": psnr, "SSIM": ssim}
-    return found if params is None else {**found, "params (M)": params}
+def _printed(psnr, ssim, params=None, macs=None):
+    found = {"PSNR": psnr, "SSIM": ssim, "params (M)": params, "MACs (G)": macs}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _by_fov(numbers: Iterable[float]) -> dict[str, float]:
@@ -376,14 +344,15 @@ def _by_fov(numbers: Iterable[float]) -> dict[str, float]:
     return found if len(numbers) == 12 else {**found, "params (M)": numbers[12]}
 
 
-TABLES = {  # number: title, (label, role, PSNR, SSIM, parameters in millions) of each row, whether by field of view
+# Number: title, (label, role, PSNR, SSIM, M parameters, G MACs) of each row, whether by field of view.
+TABLES = {
     "5.1": (
         "Table 5.1: references, and what details are supervised by",
         (
             ("tele, tele, 32x32", "tele", 29.81, 0.893, 4.277),
             ("wide, tele, 32x32", "tele_supervision", 30.41, 0.895, 4.277),
-            ("wide, wide, 32x32", "wide32", 30.36, 0.897, 4.277),
-            ("dual, dual, 32x32", "dual", 30.39, 0.888, 5.076),
+            ("wide, wide, 32x32", "wide32", 30.36, 0.897, 4.277, 58_100),
+            ("dual, dual, 32x32", "dual", 30.39, 0.888, 5.076, 71_500),
             ("wide, wide, 64x64", OURS, 31.68, 0.914, 4.277),
         ),
         False,
@@ -410,10 +379,10 @@ TABLES = {  # number: title, (label, role, PSNR, SSIM, parameters in millions) o
     "5.4": (
         "Table 5.4: alignment of frames and of references",
         (
-            ("frames matched, flow to references", "match_frames_flow_reference", 29.33, 0.872, 4.408),
-            ("frames matched, references matched", "match_frames", 31.68, 0.920, 3.059),
-            ("flow to frames and references", "flow_reference", 29.35, 0.878, 5.627),
-            ("flow to frames, references matched", OURS, 31.68, 0.914, 4.277),
+            ("frames matched, flow to references", "match_frames_flow_reference", 29.33, 0.872, 4.408, 8_303),
+            ("frames matched, references matched", "match_frames", 31.68, 0.920, 3.059, 9_364),
+            ("flow to frames and references", "flow_reference", 29.35, 0.878, 5.627, 1_975),
+            ("flow to frames, references matched", OURS, 31.68, 0.914, 4.277, 2_737),
         ),
         False,
     ),

@@ -20,7 +20,7 @@ import numpy as np
 
 from restore_jax import atomic
 from restore_jax.codecs import exif as exif_block
-from restore_jax.codecs import pillow, png, signatures, tiff
+from restore_jax.codecs import npy, pillow, png, signatures, tiff
 from restore_jax.errors import InputError
 
 MAX_PIXELS = 256_000_000
@@ -89,14 +89,44 @@ def from_float(array: np.ndarray, dtype: Any) -> np.ndarray:
     return out
 
 
-def read_photo(path: str | os.PathLike) -> Photo:
-    """The photograph in a JPEG, PNG, TIFF or WebP file. InputError, naming the file, for anything else."""
+def read_photo(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Photo:
+    """The photograph in a JPEG, PNG, TIFF or WebP file. InputError, naming the file, for anything else.
+
+    `max_pixels`: of a larger one only the header is read.
+    """
     path = Path(path)
     with _opened(path) as fp, _explained(path, "damaged or truncated"), _quiet():
         found = signatures.identify(fp.read(4096), path.suffix)
         fp.seek(0)
-        photo, array = {"jpeg": _read_jpeg, "png": _read_png, "tiff": _read_tiff, "webp": _read_webp}[found](fp)
+        read = {"jpeg": _read_jpeg, "png": _read_png, "tiff": _read_tiff, "webp": _read_webp}[found]
+        photo, array = read(fp, max_pixels)
         return _assembled(photo, array)
+
+
+def read_numbers(path: str | os.PathLike) -> np.ndarray:
+    """The numbers in a .npy file, or the samples of a picture: (h, w) if grey, else (h, w, 3), no alpha.
+
+    Those of a picture are uint8, uint16, or, of a float TIFF, float32 of any range. InputError as for `read_photo`.
+    """
+    path = Path(path)
+    with _opened(path) as fp, _explained(path, "damaged or truncated"), _quiet():
+        if path.suffix.lower() == ".npy":
+            return npy.read(fp, MAX_PIXELS)
+        if signatures.identify(fp.read(4096), path.suffix) == "tiff":
+            header = tiff.read_header(fp)
+            if header.kind == "float":
+                _check_size(*header.size)
+                array = _upright(tiff.decode(fp, header), header.orientation)
+                return array[..., 0] if header.channels < 3 else array[..., :3]
+    photo = read_photo(path)
+    samples = from_float(photo.pixels, np.uint16 if photo.bits == 16 else np.uint8)
+    return samples[..., 0] if photo.grey else samples
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """What a regular file holds. InputError, naming it, for anything else."""
+    with _opened(Path(path)) as fp:
+        return fp.read()
 
 
 def write_photo(path: str | os.PathLike, pixels: np.ndarray, like: Photo | None = None) -> None:
@@ -160,6 +190,8 @@ def find_photos(args: Sequence[str | os.PathLike]) -> list[Path]:
 
 def _photos_of(arg: str | os.PathLike) -> list[Path]:
     path = Path(arg).expanduser()
+    if not os.fspath(arg):
+        raise InputError("photo: an empty name")
     if path.is_dir():
         here, nothing = path.iterdir(), "holds no photographs"
     elif path.exists():
@@ -178,9 +210,10 @@ def _photos_of(arg: str | os.PathLike) -> list[Path]:
 # Reading: each gives a Photo without pixels and the (h, w, c) array, upright.
 
 
-def _read_jpeg(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
+def _read_jpeg(fp: BinaryIO, max_pixels: int) -> tuple[Photo, np.ndarray]:
     image = pillow.open_lazily(fp, "jpeg")
-    _check_size(*image.size)
+    _check_size(*image.size, max_pixels)
+    pillow.check_scans(fp)
     array, profile_fits = pillow.decode(image)
     said = pillow.metadata(image)
     if not profile_fits:
@@ -189,9 +222,9 @@ def _read_jpeg(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
     return photo, _upright(array, exif_block.orientation(photo.exif))
 
 
-def _read_png(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
+def _read_png(fp: BinaryIO, max_pixels: int) -> tuple[Photo, np.ndarray]:
     width, height, bits, _, _ = png.read_header(fp.read(33))
-    _check_size(width, height)
+    _check_size(width, height, max_pixels)
     fp.seek(0)
     data = fp.read()
     chunks = png.read_chunks(data)
@@ -206,9 +239,9 @@ def _read_png(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
     return photo, _upright(array, exif_block.orientation(photo.exif))
 
 
-def _read_tiff(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
+def _read_tiff(fp: BinaryIO, max_pixels: int) -> tuple[Photo, np.ndarray]:
     header = tiff.read_header(fp)
-    _check_size(*header.size)
+    _check_size(*header.size, max_pixels)
     profile_fits = True
     if header.bits > 8:
         array = _upright(tiff.decode(fp, header), header.orientation)
@@ -229,10 +262,10 @@ def _read_tiff(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
     return photo, array
 
 
-def _read_webp(fp: BinaryIO) -> tuple[Photo, np.ndarray]:
+def _read_webp(fp: BinaryIO, max_pixels: int) -> tuple[Photo, np.ndarray]:
     chunks = signatures.riff_chunks(fp)
     image = pillow.open_lazily(fp, "webp")
-    _check_size(*image.size)
+    _check_size(*image.size, max_pixels)
     if image.is_animated:
         raise ValueError("an animation, not a photograph")
     array, _ = pillow.decode(image)
@@ -330,13 +363,13 @@ def _range(array: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     if min(width, height) < 2:
         raise ValueError(f"is {width} x {height} px: there is nothing to restore")
     if max(width, height) > MAX_SIDE:
         raise ValueError(f"is {width} x {height} px: no side may be over {MAX_SIDE} px")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"is {width} x {height} px: over the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
+    if width * height > max_pixels:
+        raise ValueError(f"is {width} x {height} px: over the limit of {max_pixels / 1e6:.3g} megapixels")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -63,6 +64,75 @@ def refvsr_macs(model, height: int, width: int) -> dict[str, int]:
         "propagate": macs(part("propagate"), variables, state, prepared, flow),
         "reconstruct": macs(part("reconstruct"), variables, prepared, state, backward),
     }
+
+
+def restoring_macs(model, height: int, width: int, frames: int = 7) -> int:
+    """Multiply-accumulates for one picture that a network restores of inputs of height x width pixels.
+
+    Any network of `models`: an image's, with views if it is dual; with a reference twice as fine, whose frames have the
+    input's size; a window's, of as many frames as EDVR takes or, for RefVSR, `frames`; of a long clip's frame for those
+    that restore a whole clip (IconVSR: the mean over its keyframes' stride). The flow network between frames is left
+    out, as the dissertation leaves out its parameters. Sides that the network does not take are rounded up.
+    """
+    variables = variable_shapes(model)
+    if not restores_clips(model):
+        return _restoring(model, variables, restoring_inputs(model, height, width, frames))
+    stride = getattr(model, "keyframe_stride", 1)
+    clips = (restoring_inputs(model, height, width, n * stride + 1) for n in (2, 3))
+    fewer, more = (_restoring(model, variables, clip) for clip in clips)
+    return (more - fewer) // stride
+
+
+def variable_shapes(model) -> dict:
+    """Shapes of a network's variables; nothing is computed."""
+    inputs = model.example_inputs() if hasattr(model, "example_inputs") else restoring_inputs(model, 16, 16)
+    return jax.eval_shape(model.init, jax.random.key(0), *inputs)
+
+
+def restores_clips(model) -> bool:
+    """Whether the network takes clips of any length and gives all their frames."""
+    return hasattr(model, "train_flow")
+
+
+def restoring_inputs(model, height: int, width: int, frames: int = 7) -> tuple:
+    """Shapes of what the network is applied to, by position, its sides rounded up to what it takes.
+
+    frames: of a clip or window, where the network does not say.
+    """
+    multiple = max(model.multiples) if hasattr(model, "multiples") else 16
+    height, width = (-(-side // multiple) * multiple for side in (height, width))
+    if not hasattr(model, "example_inputs"):
+        return (jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32),)
+    count = getattr(model, "num_frames", frames)
+
+    def resized(example, finer):
+        time = (count,) if len(example.shape) == 5 else ()
+        return jax.ShapeDtypeStruct((1, *time, finer * height, finer * width, 3), jnp.float32)
+
+    first, *others = model.example_inputs()
+    views = hasattr(model, "input") or len(first.shape) == 5  # of the same size; else a reference as fine as the output
+    return resized(first, 1), *jax.tree.map(lambda example: resized(example, 1 if views else 2), others)
+
+
+def restored(model):
+    """A function (variables, *inputs) of what the network is for: its image, or its map."""
+
+    def apply(variables, *inputs):
+        outputs = model.apply(variables, *inputs)
+        return outputs["image"] if "image" in outputs else outputs["defocus"]
+
+    return apply
+
+
+def _restoring(model, variables, inputs) -> int:
+    with nn.intercept_methods(_without_flow):
+        return macs(restored(model), variables, *inputs)
+
+
+def _without_flow(following, arguments, options, context):
+    if context.module.name == "flow_network" and context.method_name == "__call__":
+        return jnp.zeros((*arguments[0].shape[:-1], 2))
+    return following(*arguments, **options)
 
 
 def _count(jaxpr, wanted: list[bool]) -> tuple[int, list[bool]]:

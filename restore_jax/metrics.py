@@ -41,9 +41,10 @@ CONVENTIONS = {
     "ifan": Convention(),
     # Dissertation 5.4 and the RefVSR release: the same for a frame; a dataset's value is the mean of all its frames.
     "refvsr": Convention(),
-    # BasicSR for video on Y (Vid4, UDM10). For image super-resolution it also crops by the scale:
-    # dataclasses.replace(CONVENTIONS["basicsr-y"], crop=4).
+    # BasicSR for video on Y (Vid4, UDM10); for image super-resolution by 4 it crops as much; and on RGB (REDS).
     "basicsr-y": Convention(range=255.0, rounded=True, channel="y", window="gaussian11"),
+    "basicsr-y-crop4": Convention(range=255.0, rounded=True, channel="y", window="gaussian11", crop=4),
+    "basicsr-rgb": Convention(range=255.0, rounded=True, window="gaussian11"),
 }
 
 _K1, _K2 = 0.01, 0.03  # SSIM's stabilisers, as fractions of the range

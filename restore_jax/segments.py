@@ -114,11 +114,14 @@ def write(
     job: all that decides the result, as JSON. frames(first, state): (frame, state after it) for the frames from
     number `first` on, given the state after the one before it (None for the first); a state is a nested dict of
     arrays. progress(done) is called before the first frame and after each.
+
+    Raises InputError if `out` cannot be written, or is being written by another run, or if it comes from `frames`: then
+    no part is left, as going on would meet it again.
     """
     parts = out.with_name(out.name + ".parts")
     counts = [min(length, total - first) for first in range(0, total, length)]
     paths = [parts / f"{number:05}{target.suffix}" for number in range(len(counts))]
-    with atomic.writing(out):
+    with atomic.writing(out), atomic.locked(parts, out):
         whole = _resumed(parts, job)
         progress(sum(counts[:whole]))
         if whole < len(counts):
@@ -129,7 +132,11 @@ def write(
             _remove(unfinished, paths[number])
             with target.open(unfinished, first) as part:
                 for done in range(first + 1, first + counts[number] + 1):
-                    frame, state = next(source)
+                    try:
+                        frame, state = next(source)
+                    except InputError:
+                        shutil.rmtree(parts)
+                        raise
                     part.write(frame)
                     progress(done)
             _sync(unfinished)
@@ -154,9 +161,7 @@ def _resumed(parts: pathlib.Path, job: dict) -> int:
             return found["segments"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
-    if parts.exists():
-        shutil.rmtree(parts)
-    parts.mkdir()
+    _remove(*(path for path in parts.iterdir() if path.name != atomic.LOCK))
     _record(parts, job, 0)
     return 0
 

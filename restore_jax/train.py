@@ -11,6 +11,7 @@ say --coordinator=HOST:PORT --processes=N --process=I.
 import argparse
 import contextlib
 import errno
+import functools
 import json
 import pathlib
 import sys
@@ -20,11 +21,16 @@ from restore_jax.config import differences, load_config, with_folders
 from restore_jax.errors import InputError
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are the command line's one line."""
+
+    def error(self, message):
+        raise InputError(f"train: {message} (see restore-jax train --help)")
+
+
 def main(argv=None) -> int:
     """Command line of the trainer. Returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="restore-jax train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(prog="restore-jax train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and its variant: configs/ifan.py:tiny")
     add("--workdir", required=True, metavar="DIR", help="where the run lives")
@@ -84,38 +90,47 @@ def _train(config, workdir):
 
     enable_compilation_cache()
 
-    # What runs. Nothing here touches the disk, so that bad input leaves no trace.
-    mesh = make_mesh(config.mesh.fsdp)
-    computing = {"dtype": jax.numpy.dtype(config.dtype), **({"remat": True} if config.remat else {})}
-    model = models.create(config.model.name, **config.model.options, **computing)
-    task = tasks.get(config.task)
-    optimizer, phases = make_optimizer(config.optim), task.phases(config)
-    if config.data.batch_size % (config.accumulate * jax.device_count()):
-        raise InputError(
-            f"data.batch_size={config.data.batch_size} does not divide over accumulate={config.accumulate} parts on "
-            f"{jax.device_count()} devices"
-        )
-    streams = [(open_source(data), data) for data in (config.data, *config.get("streams", {}).values())]
-    evaluation_source = open_source(config.evaluation.data) if config.evaluation.every else None
-    here, processes = jax.process_index(), jax.process_count()
-
     def fresh():
         return create_state(task.initial_params(model, jax.random.key(config.seed), config), optimizer, phases)
 
-    # Where it starts.
-    keep_config(workdir, config)
-    checkpoints = Checkpoints(workdir / "checkpoints", config.keep_checkpoints, config.keep_period)
-    abstract = abstract_on(mesh, jax.eval_shape(fresh))
-    state, first, start = starting_point(abstract, fresh, optimizer, phases, checkpoints, config)
-    log = Log(workdir, config, first)
-    log.say(f"{start}; {jax.device_count()} x {jax.devices()[0].device_kind} in {processes} process(es)")
+    # What runs. Nothing here touches the disk, so that bad input leaves no trace.
+    with _of_the_config():
+        for name in ("total_steps", "log_every", "checkpoint_every", "accumulate", "data.batch_size", "data.size"):
+            value = functools.reduce(getattr, name.split("."), config)
+            if value < 1:
+                raise InputError(f"config.{name}={value}: must be 1 or more")
+        if not (workdir / "checkpoints").exists():
+            check_start(config)
+        mesh = make_mesh(config.mesh.fsdp)
+        computing = {"dtype": jax.numpy.dtype(config.dtype), **({"remat": True} if config.remat else {})}
+        model = models.create(config.model.name, **config.model.options, **computing)
+        task = tasks.get(config.task)
+        optimizer, phases = make_optimizer(config.optim), task.phases(config)
+        if config.data.batch_size % (config.accumulate * jax.device_count()):
+            raise InputError(
+                f"data.batch_size={config.data.batch_size} does not divide over accumulate={config.accumulate} parts "
+                f"on {jax.device_count()} devices"
+            )
+        streams = [(open_source(data), data) for data in (config.data, *config.get("streams", {}).values())]
+        evaluation_source = open_source(config.evaluation.data) if config.evaluation.every else None
+        abstract = abstract_on(mesh, jax.eval_shape(fresh))
+    here, processes = jax.process_index(), jax.process_count()
 
-    step = make_step(model, task, optimizer, config, mesh, abstract)
-    evaluate = make_evaluate(model, task, config, mesh, abstract, evaluation_source, log, workdir)
-    rows = merged(
-        [training_batches(*stream, config.seed + n, first, here, processes) for n, stream in enumerate(streams)]
-    )
     with contextlib.ExitStack() as closing:
+        if here == 0:
+            closing.enter_context(atomic.locked(workdir, workdir))
+        # Where it starts.
+        keep_config(workdir, config)
+        checkpoints = Checkpoints(workdir / "checkpoints", config.keep_checkpoints, config.keep_period)
+        state, first, start = starting_point(abstract, fresh, optimizer, phases, checkpoints, config)
+        log = Log(workdir, config, first)
+        log.say(f"{start}; {jax.device_count()} x {jax.devices()[0].device_kind} in {processes} process(es)")
+
+        step = make_step(model, task, optimizer, config, mesh, abstract)
+        evaluate = make_evaluate(model, task, config, mesh, abstract, evaluation_source, log, workdir)
+        rows = merged(
+            [training_batches(*stream, config.seed + n, first, here, processes) for n, stream in enumerate(streams)]
+        )
         for used in (checkpoints, log, rows):
             closing.callback(used.close)
         with Interrupt() as interrupt, Profile(config.profile, workdir / "profile") as profile:
@@ -142,6 +157,17 @@ def _train(config, workdir):
         return write_weights(workdir / "final.safetensors", state, config, log)
 
 
+@contextlib.contextmanager
+def _of_the_config():
+    """What a config asks for and cannot be had, or lacks, as an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"config: {type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
 def keep_config(workdir, config) -> None:
     """WORKDIR/config.json, the config as resolved; says what differs from that of the run so far."""
     import jax
@@ -154,6 +180,16 @@ def keep_config(workdir, config) -> None:
         for line in differences(json.loads(path.read_text()), json.loads(text)):
             print(f"changed since this run began: {line}", flush=True)
     atomic.write(path, text.encode())
+
+
+def check_start(config) -> None:
+    """Raises InputError if what a run is to start from is not there."""
+    from restore_jax import weights
+
+    if config.resume and not (pathlib.Path(config.resume) / "checkpoints").is_dir():
+        raise InputError(f"{config.resume}: config.resume names a run's workdir, but it has no checkpoints/")
+    if config.init_weights and not config.resume:
+        weights.card(config.init_weights)
 
 
 def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):

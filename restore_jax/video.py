@@ -21,6 +21,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 
 from restore_jax import io
+from restore_jax.codecs import mp4
 from restore_jax.errors import InputError
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")  # what is written; whatever FFmpeg knows is read
@@ -28,6 +29,9 @@ FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
 FOLDER_FPS = Fraction(30)  # of a folder of frames, which does not say
 _MATRICES = (1, 4, 5, 6, 7, 9)  # ITU-T H.273: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020
 _SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# What is opened is one file: no playlist, list of files or stream description may name others, here or elsewhere.
+_FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,flv,asf,ogg,mxf,gif,yuv4mpegpipe,ivf,dv,m4v,nut"
+_SAFELY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 _SEEK_FROM = 48  # frames; a nearer one is reached by decoding from the first
 
 
@@ -73,6 +77,8 @@ def probe(path, fps: Fraction = FOLDER_FPS) -> Clip:
         stream = container.streams.best("video")
         if stream is None:
             raise InputError(f"{path}: holds no video")
+        if stream.width * stream.height > io.MAX_PIXELS:
+            raise InputError(f"{path}: is {stream.width}x{stream.height}, over {io.MAX_PIXELS / 1e6:.0f} megapixels")
         pts, promised = [], stream.frames
         found = 0
         for packet in container.demux(stream):
@@ -203,6 +209,9 @@ def _decoded(clip: Clip, first: int, seek: bool) -> Iterator[tuple[int, np.ndarr
             if index != reached and not (seek and reached == first):
                 raise InputError(f"{clip.path}: damaged: frame {reached} cannot be decoded")
             reached = index + 1
+            stored = (clip.width, clip.height) if clip.rotation % 180 == 0 else (clip.height, clip.width)
+            if (frame.width, frame.height) != stored:
+                raise InputError(f"{clip.path}: frame {index} is {frame.width}x{frame.height}, unlike the first")
             yield index, _pixels(frame, clip)
         if reached < len(clip):
             raise InputError(f"{clip.path}: damaged: frame {reached} cannot be decoded")
@@ -226,12 +235,30 @@ def _opened(path: Path):
         raise InputError(f"{path}: no such file or folder")
     if path.suffix.lower() in io.FORMATS:
         raise InputError(f"{path}: is a photograph, not a video: use --image")
+    if not path.is_file():
+        raise InputError(f"{path}: is not a regular file")
     try:
-        with av.open(str(path)) as container:
+        with open(path, "rb") as fp:
+            mp4.check_tables(fp)
+        with _source(path) as container:
             yield container
-    except av.error.FFmpegError as error:
-        reason = "is no video, or damaged or truncated" if isinstance(error, av.error.InvalidDataError) else "failed"
-        raise InputError(f"{path}: {reason} ({error.strerror})") from error
+    except InputError:
+        raise
+    except Exception as error:  # with damaged files PyAV raises whatever it trips over, beside FFmpeg's own
+        if isinstance(error, MemoryError) and not isinstance(error, av.error.FFmpegError):
+            raise
+        reason = "failed" if isinstance(error, OSError) else "is no video, or damaged or truncated"
+        said = error.strerror if isinstance(error, av.error.FFmpegError) else " ".join(str(error).split())
+        raise InputError(f"{path}: {reason} ({said})") from error
+
+
+def _source(path: Path) -> av.container.InputContainer:
+    container = av.open(f"file:{path}", options=_SAFELY, metadata_errors="replace")
+    for stream in container.streams.video:
+        if stream.codec_context is None:  # FFmpeg has no decoder for it
+            continue
+        stream.codec_context.options = {"max_pixels": str(io.MAX_PIXELS)}
+    return container
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -284,7 +311,7 @@ def check_audio(clip: Clip, out: Path) -> None:
         return
     kind = _container(out)
     try:
-        with av.open(str(clip.path)) as source, av.open(BytesIO(), "w", format=kind) as target:
+        with _source(clip.path) as source, av.open(BytesIO(), "w", format=kind) as target:
             target.add_stream_from_template(source.streams.best("audio"))
             target.start_encoding()
     except (av.error.FFmpegError, ValueError) as error:
@@ -309,7 +336,7 @@ def join(parts: Sequence[Path], counts: Sequence[int], out: Path, like: Clip, fi
             video.set_display_rotation(like.rotation)
         packets = [_video_packets(parts, counts, like.fps, video)]
         if not like.files:
-            source = stack.enter_context(av.open(str(like.path)))
+            source = stack.enter_context(_source(like.path))
             brands = ("major_brand", "minor_version", "compatible_brands", "encoder")
             target.metadata.update({key: text for key, text in source.metadata.items() if key not in brands})
         if like.audio:
@@ -336,7 +363,7 @@ def _video_packets(parts, counts, fps, stream):
 
 
 def _audio_packets(source, stream, target, like, first, stop):
-    with av.open(str(like.path)) as container:
+    with _source(like.path) as container:
         origin = like.pts[0] * container.streams.best("video").time_base
     begin = origin + Fraction(like.times[first]).limit_denominator(10**6)
     end = None if stop >= len(like) else origin + Fraction(like.times[stop]).limit_denominator(10**6)

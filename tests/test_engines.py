@@ -1,5 +1,8 @@
 """Engines without references: streams are what the networks make of whole clips, and go on exactly after a stop."""
 
+import dataclasses
+
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,10 +22,11 @@ def no_cache(monkeypatch):
     monkeypatch.setenv("RESTORE_JAX_CACHE", "")
 
 
-def tiny(name, frames=2, **options):
-    """A small network with random weights."""
+def tiny(name, frames=2, inputs=None, **options):
+    """A small network with random weights; `inputs`: shapes it takes in place of a clip."""
     model = models.create(name, **options)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, frames, 16, 16, 3)))
+    shapes = [(1, frames, 16, 16, 3)] if inputs is None else inputs
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *(jnp.zeros(shape) for shape in shapes))
     rng = np.random.default_rng(0)
 
     def drawn(leaf):
@@ -115,6 +119,25 @@ def test_clips_overlap_and_give_each_frame_once(count, shown):
         images = [image for image, _ in stream.restored(counting, [(frame, None) for frame in frames[1:]], known=2)]
         assert [round(100 * float(image[0, 0, 0])) for image in images] == list(range(3, 8))
         assert counting.shown == shown[1:]
+
+
+def test_a_network_of_stills_restores_every_frame_by_itself(clip):
+    weights = tiny("srresnet", inputs=[(1, 16, 16, 3)], num_feat=4, num_blocks=1, scale=2)
+    weights = dataclasses.replace(weights, params=jax.tree.map(np.abs, weights.params))  # variances are above 0
+    found = list(rj.super_resolve(clip[:2], weights=engines.engine(weights, False, scale=2), scale=2))
+    expected = np.asarray(weights.model.apply(weights.params, clip[:2])["image"])
+    np.testing.assert_allclose(np.stack(found), expected, atol=2e-5)
+
+
+def test_a_network_of_pairs_takes_references_as_fine_as_its_result(clip):
+    """Of half the field of view and the frames' size, so enlarged twice, and cut to multiples of 4."""
+    weights = tiny("dcsr", inputs=[(1, 16, 16, 3)] * 2, num_feat=4, num_blocks=(1, 1, 1), scale=4)
+    (found,) = rj.super_resolve(clip[:1], clip[1:2], weights=engines.engine(weights), fov=2.0)
+    reference = np.clip(cv2.resize(clip[1], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), 0, 1)
+    height, width = (side // 4 * 4 for side in reference.shape[:2])
+    frame = np.pad(clip[:1], ((0, 0), (0, 3), (0, 2), (0, 0)), mode="edge")
+    expected = np.asarray(weights.model.apply(weights.params, frame, reference[None, :height, :width])["image"])
+    np.testing.assert_allclose(found, expected[0, :68, :88], atol=2e-5)
 
 
 def test_weights_that_restore_no_video():

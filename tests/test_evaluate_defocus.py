@@ -388,11 +388,11 @@ def test_a_dataset_that_is_not_built_says_how(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "either defocus or vsr, with --data, or --table"),
+        ([], "give one of defocus, deblur and vsr, with --data, or --table"),
         (["defocus"], "needs --data"),
-        (["defocus", "--table", "3.3"], "either defocus or vsr, with --data, or --table"),
+        (["defocus", "--table", "3.3"], "give one of defocus, deblur and vsr, with --data, or --table"),
         (["--table", "3.3", "--method", "jnb"], "leave --data and --method out"),
-        (["--table", "4.1"], "--table 4.1: there are 3.1"),
+        (["--table", "4.9"], "no table 4.9: there are 3.1"),
         (["defocus", "--data", "nowhere"], "nowhere: no such folder"),
         (["defocus", "--data", "{data}", "--method", "shi"], "--method shi: is not one of dmenet"),
         (["defocus", "--data", "{data}", "--limit", "0"], "--limit 0: must be 1 or more"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import cv2
 import jax
@@ -12,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import data_prep
 from data_prep.realmcvsr.reduction import reduce_tree
-from restore_jax import cli, engines, evaluate, evaluate_vsr, metrics_fov, models
+from restore_jax import cli, engines, evaluate, evaluate_vsr, metrics_fov, models, published
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
 from restore_jax.ops.imresize import imresize
@@ -137,6 +138,15 @@ def test_a_network_for_two_references_says_that_one_is_not_enough(tiny):
         next(stream.super_resolve(frames, frames, weights=tiny))
 
 
+def test_a_network_of_single_frames_sees_the_reference_as_fine_as_its_output(folder):
+    moment = next(evaluate_vsr.open_clips(folder, 1)).load(0)
+    chosen = types.SimpleNamespace(takes_reference=True, multiple=4, scale=4)
+    found = evaluate_vsr.references_of(chosen, moment)
+    size = tuple(2 * side for side in moment.wide.shape[1::-1])
+    expected = cv2.resize(moment.wide.astype(np.float32) / 255, size, interpolation=cv2.INTER_CUBIC)
+    np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-3)
+
+
 # ---------------------------------------------------------------------------------------------------------- RealMCVSR
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
@@ -189,7 +199,7 @@ def test_the_tables_are_the_dissertations():
     assert sum(row.printed["PSNR 0-50"] for row in rows) == pytest.approx(195.00)
     assert sum(row.printed["SSIM 50-100"] for row in rows) == pytest.approx(5.521)
     roles = {row.compute.keywords["role"] for number in evaluate_vsr.TABLES for row in evaluate_vsr.table(number).rows}
-    assert roles == {"bicubic", *evaluate_vsr.COMMANDS}
+    assert roles == {"bicubic", *published.VIDEO}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from restore_jax import models
-from restore_jax.macs import macs, model_macs, refvsr_macs
+from restore_jax.macs import macs, model_macs, refvsr_macs, restoring_macs
 
 
 def shape(*sides):
@@ -204,3 +204,29 @@ def test_other_alignments_cost_what_the_dissertation_prints(options, printed, al
     """Table 5.4, within 0.4%; its numbers fit ten alignments of frames, where the window needs six."""
     parts = refvsr_macs(models.create("refvsr", **options), 256, 256)
     assert window(parts, alignments=alignments, flow=alignments is not None) == pytest.approx(printed, rel=0.004)
+
+
+def test_the_flow_network_is_left_out_of_a_window():
+    model = models.create("refvsr", mid_channels=4, num_blocks=1)
+    parts = refvsr_macs(model, 16, 16)
+    assert restoring_macs(model, 16, 15) == 7 * parts["prepare"] + 8 * parts["propagate"] + parts["reconstruct"]
+
+
+def test_a_long_clip_costs_both_directions_a_frame():
+    model = models.create("basicvsr", num_feat=4, num_blocks=1)
+    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    frame, flow, state = shape(1, 16, 16, 3), shape(1, 16, 16, 2), shape(1, 16, 16, 4)
+
+    def part(name, *inputs, **options):
+        return macs(lambda *inputs: model.apply(*inputs, **options, method=name), variables, *inputs)
+
+    steps = sum(part("propagate", state, frame, flow, direction=direction) for direction in ("forward", "backward"))
+    assert restoring_macs(model, 16, 16) == steps + part("reconstruct", state, state, frame)
+
+
+def test_a_reference_is_as_fine_as_the_output_and_sees_half():
+    model = models.create("ttsr", num_feat=4, num_blocks=(1, 1, 1, 1), vgg_divisor=16)
+    inputs = shape(1, 16, 32, 3), shape(1, 32, 64, 3)
+    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    expected = macs(lambda *inputs: model.apply(*inputs)["image"], variables, *inputs)
+    assert restoring_macs(model, 16, 32) == expected

@@ -16,6 +16,11 @@ TINY = {
         },
         ("wrote {run}/final.safetensors", " dB -> "),
     ),
+    "quickstart": (
+        {"SIDE": 64, "FRAMES": 3, "FRAME": 16},
+        (" dB -> ", "(3, 16, 16, 3) -> (3, 64, 64, 3)"),
+    ),
+    "deblur": ({"SIDE": 64}, (" dB -> ", "'image': (1, 64, 64, 3)")),
     "defocus_map": ({"SIDE": 96}, ("(96, 96, 3)", "(96, 96)}")),
     "reference_memory": (
         {"SIDE": 16, "FRAMES": 2, "EPOCHS": 1, "WEIGHTS": "absent"},

@@ -309,7 +309,7 @@ def test_units_of_the_same_scene_give_the_same_picture(pair, tmp_path):
         (syndof_tree.RAMP, ["--unit", "furlong"], "--unit furlong: is none of mm, cm, m, disparity"),
         (syndof_tree.RAMP, ["--max-coc", "0"], "--max-coc 0: must be"),
         (syndof_tree.RAMP, ["--focus", "-1"], "--focus -1: must be"),
-        (None, [], "depth.npy: cannot be read"),
+        (None, [], "depth.npy: no such file"),
     ],
 )
 def test_bad_pairs_are_one_line(pair, capsys, values, arguments, reason):

@@ -37,6 +37,11 @@ def read_png(data: bytes) -> np.ndarray:
     depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.dtype != np.uint16:
         raise ValueError("not a 16-bit PNG of depths")
+    return of_codes(depth)
+
+
+def of_codes(depth: np.ndarray) -> np.ndarray:
+    """The uint16 samples of such a PNG in mm. Raises ValueError."""
     if depth.ndim == 3:
         if (depth[..., :1] != depth).any():
             raise ValueError("its channels differ: not a depth map")

@@ -56,14 +56,12 @@ def render_files(
 def read_depth(path: Path, unit: str) -> np.ndarray:
     """(h, w) float32, the file's own numbers: .npy, .dpt, or a grey PNG or TIFF; sky as `depths` has it."""
     try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        elif path.suffix == ".dpt":
-            values = depths.read_dpt(path.read_bytes()) / depths.MM_PER_UNIT["MPI"]
+        if path.suffix == ".dpt":
+            values = depths.read_dpt(io.read_bytes(path)) / depths.MM_PER_UNIT["MPI"]
         else:
-            values = _picture(path.read_bytes(), unit)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+            values = _grey(io.read_numbers(path), unit)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in "fiu":
@@ -71,14 +69,9 @@ def read_depth(path: Path, unit: str) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _picture(data, unit):
-    import cv2
-
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if values is None:
-        raise ValueError("not a depth map: use .npy, .dpt, or a grey PNG or TIFF")
+def _grey(values, unit):
     if values.dtype == np.uint16 and unit != "disparity":
-        return depths.read_png(data) / depths.MM_PER_UNIT["SYNTHIA"]
+        return depths.of_codes(values) / depths.MM_PER_UNIT["SYNTHIA"]
     if values.ndim == 3 and (values[..., :1] == values).all():
         return values[..., 0]
     return values

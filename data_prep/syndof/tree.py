@@ -1,5 +1,6 @@
 """The tree SYNDOF is rendered from: pairs of image and depth of three sources; README.md shows it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 
 from data_prep.headers import read_header
 from data_prep.syndof import depths
-from data_prep.trees import LITTER, Survey, matches
+from data_prep.trees import LITTER, OUTSIDE, Survey, leaves, matches
 
 SOURCES = {"MPI": "MPI", "SYNTHIA": "SYNTHIA", "middleburry": "Middlebury", "Middlebury": "Middlebury"}  # by folder
 _ENDINGS = {"MPI": (".dpt",), "SYNTHIA": (".png",), "Middlebury": (".png", ".pfm")}
@@ -35,12 +36,15 @@ def survey(folder: Path) -> Survey:
     if not (folder / "image").is_dir() or not (folder / "depth").is_dir():
         result.problems.append(f"{folder}: no folders image and depth")
         return result
+    base = Path(os.path.realpath(folder))
     for path in sorted((folder / "image").iterdir()):
         if path.name not in SOURCES and not matches(path.name, LITTER):
             result.problems.append(f"{path}: unexpected: sources are {', '.join(SOURCES)}")
     for pair in pairs(folder):
         files = {"image": folder / pair.image, "depth": folder / pair.depth}
-        problem = _misfit(**files)
+        read = (*files.values(), files["depth"].with_name("calib.txt"))
+        outside = next((path for path in read if leaves(path, base)), None)
+        problem = f"{outside}: {OUTSIDE}" if outside else _misfit(**files)
         if problem:
             result.problems.append(problem)
         else:

@@ -11,6 +11,7 @@ import numpy as np
 _QUALITY = 95
 _FINE_JPEG_TABLE = 369  # sum of the brightness table that quality 95 stands for
 _SEGMENT = 65_000  # bytes that fit in one JPEG segment
+_MOST_SCANS = 200  # of a JPEG; progressive ones have about 10, and each takes as long as the first
 
 
 def open_lazily(fp: BinaryIO, kind: str) -> Any:
@@ -23,6 +24,16 @@ def open_lazily(fp: BinaryIO, kind: str) -> Any:
     if kind == "png":
         return PngImagePlugin.PngImageFile(fp)
     return (TiffImagePlugin.TiffImageFile if kind == "tiff" else WebPImagePlugin.WebPImageFile)(fp)
+
+
+def check_scans(fp: BinaryIO) -> None:
+    """ValueError for a JPEG of so many scans, which may be empty, that decoding it would take minutes."""
+    at = fp.tell()
+    fp.seek(0)
+    scans = fp.read().count(b"\xff\xda")
+    fp.seek(at)
+    if scans > _MOST_SCANS:
+        raise ValueError(f"has {scans} scans: save it anew, as a baseline JPEG")
 
 
 def metadata(image: Any) -> dict:

@@ -19,6 +19,8 @@ from restore_jax.codecs import opencv
 
 _UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 8, 32_946, 32_773
 _STRIP_BYTES = 1 << 18
+_LARGEST_TILE = 4096  # pixels by which a tile may be larger than its image
+_DEFLATE_MOST = 1032  # bytes that one byte can stand for
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,12 @@ def read_header(fp: BinaryIO) -> Header:
     channels = values(0x115, 1)[0]
     if not 1 <= channels <= 4:
         raise ValueError(f"has {channels} channels: save it as grey or RGB, with or without alpha")
-    _refuse_missing_data(fp, values(0x111) or values(0x144), values(0x117) or values(0x145))
+    offsets, sizes = values(0x111) or values(0x144), values(0x117) or values(0x145)
+    _refuse_missing_data(fp, offsets, sizes)
+    across, down = values(0x142, width)[0], values(0x143, values(0x116, height)[0])[0]
+    part = min(across, width + _LARGEST_TILE) * min(down, height + _LARGEST_TILE) * channels * -(-bits[0] // 8)
+    if values(0x103, 1)[0] in (_DEFLATE, _OLD_DEFLATE):
+        _refuse_bombs(fp, offsets, sizes, part)
     return Header(
         (width, height),
         bits[0],
@@ -202,6 +209,22 @@ def _refuse_missing_data(fp: BinaryIO, offsets: tuple[int, ...], sizes: tuple[in
         raise ValueError("truncated or damaged: it does not say where its pixels are")
     if any(offset + size > end for offset, size in itertools.zip_longest(offsets, sizes, fillvalue=0)):
         raise ValueError("truncated: it ends before its last pixel")
+    if sum(sizes) > end:
+        raise ValueError("damaged: its pixels overlap in the file")
+
+
+def _refuse_bombs(fp: BinaryIO, offsets: tuple[int, ...], sizes: tuple[int, ...], part: int) -> None:
+    # zlib gives tifffile all there is, however much: a strip of kilobytes may hold gigabytes.
+    for offset, size in zip(offsets, sizes, strict=False):
+        if size * _DEFLATE_MOST <= part:
+            continue
+        fp.seek(offset)
+        packed, inflate, left = fp.read(size), zlib.decompressobj(), part
+        while packed and left >= 0 and not inflate.eof:
+            left -= len(inflate.decompress(packed, 1 << 20))
+            packed = inflate.unconsumed_tail
+        if left < 0:
+            raise ValueError("damaged: a part of it holds more pixels than the picture")
 
 
 def _with_tifffile(fp: BinaryIO) -> np.ndarray:

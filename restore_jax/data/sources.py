@@ -183,7 +183,7 @@ def check_views(views: Mapping[str, np.ndarray], name, data) -> None:
 
 def is_pairs(folder) -> bool:
     """Whether `folder` holds pairs: a folder of blurred and one of sharp pictures."""
-    return all(_view_folder(folder, view) is not None for view in ("blurred", "sharp"))
+    return all(view_folder(folder, view) is not None for view in ("blurred", "sharp"))
 
 
 def _plain_views(data):
@@ -193,10 +193,11 @@ def _plain_views(data):
 
 def has_view(folder, view: str) -> bool:
     """Whether `folder` holds a folder of that view's pictures."""
-    return _view_folder(folder, view) is not None
+    return view_folder(folder, view) is not None
 
 
-def _view_folder(folder, view):
+def view_folder(folder, view: str) -> pathlib.Path | None:
+    """Where `folder` has that view's pictures, or None."""
     for name in FOLDERS[view]:
         if (path := pathlib.Path(folder) / name).is_dir():
             return path
@@ -213,9 +214,9 @@ def _pairs(data):
     for folder in data.folders:
         views = {}
         for view in data.views:
-            if (path := _view_folder(folder, view)) is None:
+            if (path := view_folder(folder, view)) is None:
                 raise InputError(f"{folder}: has no folder {' or '.join(FOLDERS[view])} for the {view} pictures")
-            views[view] = _by_stem(path)
+            views[view] = by_stem(path)
         for stem, first in next(iter(views.values())).items():
             for view, paths in views.items():
                 if stem not in paths:
@@ -224,7 +225,8 @@ def _pairs(data):
     return Files(examples, data)
 
 
-def _by_stem(folder):
+def by_stem(folder) -> dict[str, pathlib.Path]:
+    """The pictures of a folder by their names without endings. InputError if two have the same."""
     paths = {}
     for path in find_photos([folder]):
         if path.stem in paths:

@@ -6,7 +6,7 @@ params = convert("ifan", arrays)        # {published name: array} -> {"params": 
 
 from restore_jax.weights.conversion import convert, convert_files
 from restore_jax.weights.files import read_published, read_safetensors, save
-from restore_jax.weights.registry import Restorer, card, list_shipped, load, load_into, verify
+from restore_jax.weights.registry import Restorer, card, list_shipped, load, load_into, shipped_names, verify
 
 __all__ = [
     "Restorer",
@@ -19,5 +19,6 @@ __all__ = [
     "read_published",
     "read_safetensors",
     "save",
+    "shipped_names",
     "verify",
 ]

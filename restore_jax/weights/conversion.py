@@ -8,7 +8,7 @@ from restore_jax.errors import InputError
 from restore_jax.weights.files import flatten, read_published, save, unflatten
 
 
-def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
+def convert(name: str, arrays: dict[str, np.ndarray], /, **options) -> dict:
     """Parameters of network `name` from the arrays of a published checkpoint.
 
     Args:
@@ -19,7 +19,7 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
     first parameter that is unknown, missing or of another shape.
     """
     table = _table(name)
-    expected = {path.removeprefix("params/"): shape for path, shape in flatten(parameter_shapes(name, options)).items()}
+    expected = {path.removeprefix("params/"): shape for path, shape in flatten(network(name, options)[1]).items()}
     converted = {}
     if hasattr(table, "in_order"):
         arrays = table.in_order(arrays)
@@ -46,7 +46,7 @@ def convert(name: str, arrays: dict[str, np.ndarray], **options) -> dict:
     )
 
 
-def convert_files(name: str, paths, out, **options) -> None:
+def convert_files(name: str, paths, out, /, **options) -> None:
     """Convert published checkpoint file(s) and write one safetensors file. Raises InputError naming the file."""
     if name == "lpips":
         from restore_jax.weights.lpips import convert_lpips as to_params
@@ -77,6 +77,19 @@ def _table(name: str):
         if error.name != module:
             raise
         raise InputError(f"no converter for {name!r}: names of published parameters are not known here") from None
+
+
+def network(name: str, options: dict):
+    """(network, shapes of its variables). Raises InputError if there is none of that name with such options."""
+    from restore_jax.models import create
+
+    try:
+        return create(name, **options), parameter_shapes(name, options)
+    except ValueError as error:  # ours says what is wrong
+        raise InputError(" ".join(str(error).split())) from error
+    except Exception as error:  # of whatever an option is used for
+        said = " ".join(str(error).split())
+        raise InputError(f"{name} cannot be built with options {options} ({type(error).__name__}: {said})") from error
 
 
 def parameter_shapes(name: str, options: dict) -> dict:

@@ -1,12 +1,19 @@
 """Weight files: our safetensors (parameters, network and card in one file) and published PyTorch checkpoints."""
 
+import io
 import json
 import pathlib
+import zipfile
 
 import numpy as np
 
 from restore_jax import atomic
+from restore_jax.codecs import npy
 from restore_jax.errors import InputError
+
+MOST_UNPACKED = 20  # times its size that a checkpoint may hold
+MOST_NUMBERS = 2**31  # in an array of one
+LEAST_REFUSED = 2**26  # bytes, below which it may be anything
 
 
 def save(path, params, model: str, options: dict, card: dict | None = None) -> None:
@@ -52,17 +59,18 @@ def read_safetensors(path) -> tuple[dict, dict]:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({str(error).splitlines()[0]})") from error
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:  # the last: 8-bit floats
+        raise InputError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from error
     if "model" not in header:
         raise InputError(f"{path}: a safetensors file, but not one of restore-jax (it names no network)")
     try:
         options, card = json.loads(header["options"]), json.loads(header["card"])
-    except (KeyError, ValueError) as error:
+        params = unflatten(flat)
+    except (KeyError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: its restore-jax header is damaged") from error
     if not isinstance(options, dict) or not isinstance(card, dict):
         raise InputError(f"{path}: its restore-jax header is damaged")
-    return unflatten(flat), {"model": header["model"], "options": options, "card": card}
+    return params, {"model": header["model"], "options": options, "card": card}
 
 
 def read_published(path) -> dict[str, np.ndarray]:
@@ -76,10 +84,12 @@ def read_published(path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     suffix = path.suffix.lower()
+    _refuse_bombs(path)
     try:
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
+            with zipfile.ZipFile(path) as archive:
+                read = {name: npy.read(io.BytesIO(archive.read(name)), MOST_NUMBERS) for name in archive.namelist()}
+            return {name.removesuffix(".npy"): array for name, array in read.items()}
         if suffix == ".safetensors":
             from safetensors.numpy import load_file
 
@@ -100,6 +110,23 @@ def read_published(path) -> dict[str, np.ndarray]:
     )
 
 
+def _refuse_bombs(path) -> None:
+    """Raises InputError for a .npz or PyTorch file, both zip archives, that would unpack to far more than it is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # no archive, or one that its reader says more about
+    _refuse_more(path, held)
+
+
+def _refuse_more(path, held: int) -> None:
+    if held > max(MOST_UNPACKED * path.stat().st_size, LEAST_REFUSED):
+        raise InputError(
+            f"{path}: holds {held / 2**20:.0f} MiB in {path.stat().st_size} bytes: no weights are like that"
+        )
+
+
 def _read_torch(path) -> dict[str, np.ndarray]:
     try:
         import torch
@@ -114,6 +141,7 @@ def _read_torch(path) -> dict[str, np.ndarray]:
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise InputError(f"{path}: holds no table of named tensors")
+    _refuse_more(path, sum(4 * tensor.numel() for tensor in content.values()))
     return {name.removeprefix("module."): tensor.float().numpy() for name, tensor in content.items()}
 
 
@@ -127,11 +155,14 @@ def _read_keras(path) -> dict[str, np.ndarray]:
 
     def keep(name, item):
         if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+            _refuse_more(path, item.nbytes)
             arrays[name] = item[()]
 
     try:
         with h5py.File(path) as file:
             file.visititems(keep)
+    except InputError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: not a readable HDF5 file ({type(error).__name__})") from error
     return arrays
@@ -146,12 +177,16 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 
 
 def unflatten(flat: dict) -> dict:
-    """{"a/b/c": leaf} to nested dict."""
+    """{"a/b/c": leaf} to nested dict. Raises ValueError if a name is both a leaf and a dict."""
     tree = {}
     for name, value in flat.items():
         *path, leaf = name.split("/")
         node = tree
         for part in path:
             node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"{name!r} lies below a leaf")
+        if leaf in node:
+            raise ValueError(f"{name!r} is twice there")
         node[leaf] = value
     return tree

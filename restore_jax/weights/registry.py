@@ -9,10 +9,13 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from restore_jax.errors import InputError
 from restore_jax.weights.files import read_safetensors
 
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
+LARGEST_OPTION = 4096  # of a network, in a file's header
 
 # What a person gets who names only the network.
 BEST = {
@@ -23,7 +26,7 @@ BEST = {
 
 @dataclasses.dataclass(frozen=True)
 class Restorer:
-    """A network with its weights: `model.apply(params, images)["image"]`."""
+    """A network with its weights, float32: `model.apply(params, images)["image"]`."""
 
     name: str
     model: Any
@@ -38,7 +41,9 @@ def load(name) -> Restorer:
     """
     path = _path(name)
     params, header = read_safetensors(path)
-    return Restorer(str(name), _network(path, header, params), params, header["card"])
+    model = _network(path, header, params)
+    _check_card(path, header["card"])
+    return Restorer(str(name), model, _computed_in(params), header["card"])
 
 
 def load_into(name, model: str, options) -> dict:
@@ -46,13 +51,23 @@ def load_into(name, model: str, options) -> dict:
 
     Raises InputError if they do not fit it.
     """
-    import jax
-    import jax.numpy as jnp
-
     path = _path(name)
     params, _ = read_safetensors(path)
     _network(path, {"model": model, "options": dict(options)}, params)
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+    return _computed_in(params)
+
+
+def _computed_in(params) -> dict:
+    """Nested arrays as float32: what they are stored in saves room in files, and nothing else."""
+    return {
+        name: _computed_in(value) if isinstance(value, dict) else np.asarray(value, np.float32)
+        for name, value in params.items()
+    }
+
+
+def shipped_names() -> list[str]:
+    """The names of all weights in the package."""
+    return sorted({path.stem for suffix in (".json", ".safetensors") for path in SHIPPED.glob(f"*{suffix}")})
 
 
 def list_shipped() -> list[dict]:
@@ -96,22 +111,49 @@ def _path(name) -> pathlib.Path:
 
 
 def _network(path, header, params):
-    from restore_jax.models import create
-    from restore_jax.weights.conversion import parameter_shapes
+    from restore_jax.weights.conversion import network
     from restore_jax.weights.files import flatten
 
-    try:
-        model = create(header["model"], **header["options"])
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
-    expected = flatten(parameter_shapes(header["model"], header["options"]))
     found = flatten(params)
+    _check_options(path, header["options"], len(found))
+    try:
+        model, shapes = network(header["model"], header["options"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    expected = flatten(shapes)
     for name, shape in expected.items():
         if name not in found:
             raise InputError(f"{path}: lacks the parameter {name!r} of {header['model']}")
         if found[name].shape != shape.shape:
             raise InputError(f"{path}: parameter {name!r} has shape {found[name].shape}, the network {shape.shape}")
-    for name in found:
+    for name, array in found.items():
         if name not in expected:
             raise InputError(f"{path}: has a parameter {name!r} that {header['model']} does not know")
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: parameter {name!r} has numbers that are not finite")
     return model
+
+
+def _check_options(path, options, arrays: int) -> None:
+    """Raises InputError for numbers that no network of so many arrays has: building it could take hours."""
+    for name, value in _numbers(options):
+        most = min(arrays, LARGEST_OPTION) if "blocks" in name or "groups" in name else LARGEST_OPTION
+        if isinstance(value, (int, float)) and not -most <= value <= most:
+            raise InputError(f"{path}: its header asks for {name}={value}, and the file has {arrays} arrays")
+
+
+def _check_card(path, card) -> None:
+    """Raises InputError for values that restoring goes by and that cannot be."""
+    window, unit = card.get("window", 1), card.get("sigma_unit", 1.0)
+    if not (isinstance(window, int) and 1 <= window <= LARGEST_OPTION):
+        raise InputError(f"{path}: its card says a window of {window!r} frames")
+    if unit is not None and not (isinstance(unit, (int, float)) and 0 < unit <= LARGEST_OPTION):
+        raise InputError(f"{path}: its card says a unit of sigma of {unit!r} pixels")
+
+
+def _numbers(options: dict):
+    """(name, value) of all options, one by one where they are lists or dicts themselves."""
+    for name, value in options.items():
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        for number in inner:
+            yield name, number

@@ -1,0 +1,237 @@
+"""What is done with an upload, without knowing of a page: read, restore by the library, write results into a folder.
+
+What a command of the same name refuses is refused in the same words, and what is beyond the limits besides.
+"""
+
+import dataclasses
+import pathlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from restore_jax import defocus, io, restore, stream, video
+from restore_jax.cli_defocus import map_for
+from restore_jax.errors import InputError
+
+SHOWN = 2048  # pixels a side of the pictures for the screen; what is downloaded has all
+SCALE = 4  # of clips
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """megapixels: of a photograph, and of a frame of the enlarged clip. seconds: of a clip. minutes: of a job."""
+
+    megapixels: float = 34.0
+    seconds: float = 20.0
+    minutes: float = 15.0
+
+
+class Cancelled(Exception):
+    """The person does not want the result any more."""
+
+
+class Job:
+    """A job that runs: where it writes, what it tells (as `restore_jax.report.Report` is told), and when it must stop.
+
+    show(part, text): `part` of the work, in [0, 1], is done; None if that is not known. lines: what was found out.
+    """
+
+    terminal = True  # of a Report: `status` may be called for every frame
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        limits: Limits,
+        cancelled: threading.Event | None = None,
+        show: Callable[[float | None, str], None] | None = None,
+    ):
+        self.folder, self.limits = folder, limits
+        self._cancelled, self._show = cancelled or threading.Event(), show or (lambda part, text: None)
+        self._until = time.monotonic() + 60 * limits.minutes
+        self._part: float | None = None
+        self.lines: list[str] = []
+
+    def photo(self, name: str) -> None:
+        """Work on that file begins."""
+        self.status("reading")
+
+    def status(self, text: str, slow: bool = False) -> None:
+        """What comes now. Raises Cancelled, or InputError if the time is over."""
+        if self._cancelled.is_set():
+            raise Cancelled
+        if time.monotonic() > self._until:
+            raise InputError(f"stopped after {self.limits.minutes:g} minutes, the limit of this page")
+        self._show(self._part, text)
+
+    def progress(self, event: str, done: int, total: int) -> None:
+        """The progress callback of `restore`."""
+        self._part = done / total if event == "tile" and total > 1 else None
+        self.status(f"part {min(done + 1, total)} of {total}" if event == "tile" else f"{event}: slower the first time")
+
+    def done(self, text: str) -> None:
+        """One line that is worth keeping."""
+        self.lines.append(text)
+
+    def clear(self) -> None:
+        """The work is over."""
+
+
+# -------------------------------------------------------------------------------------------------------- photographs
+class Deblurred(NamedTuple):
+    """Files: three pictures for the screen, the photograph, the map in 16 bits."""
+
+    before: pathlib.Path
+    after: pathlib.Path
+    blur: pathlib.Path
+    photo: pathlib.Path
+    map: pathlib.Path
+
+
+class Magnified(NamedTuple):
+    """Files: two pictures for the screen, the photograph."""
+
+    before: pathlib.Path
+    after: pathlib.Path
+    photo: pathlib.Path
+
+
+def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deblurred:
+    """As restore-jax deblur and restore-jax defocus; weights are names, files or loaded."""
+    from restore_jax import weights as registry
+
+    named = job.folder / photo.name
+    out = named.with_stem(f"{named.stem}_deblurred")
+    picture = _read(job, photo)
+    io.check_writable(out)
+    sigma = _sigma(job, photo, picture, map_weights)
+    job.status("loading weights")
+    loaded = registry.load(weights)
+    restore.enable_compilation_cache()
+    try:
+        result = restore.restore(loaded.model, loaded.params, picture.pixels, progress=job.progress)
+    except InputError as error:
+        raise InputError(f"{photo}: {error}") from None
+    job.status("writing")
+    files = Deblurred(
+        _shown(job.folder / "before.jpg", picture.pixels),
+        _shown(job.folder / "after.jpg", result),
+        job.folder / f"{named.stem}_defocus_colours.png",
+        out,
+        job.folder / f"{named.stem}_defocus.png",
+    )
+    defocus.write_colours(files.blur, sigma)
+    defocus.write_map(files.map, sigma)
+    io.write_photo(files.photo, result, like=picture)
+    return files
+
+
+def magnify(job: Job, photo: pathlib.Path, scale: float, map_weights: Any) -> Magnified:
+    """As restore-jax magnify."""
+    out = job.folder / f"{photo.stem}_magnified{photo.suffix}"
+    picture = _read(job, photo)
+    io.check_writable(out)
+    sigma = _sigma(job, photo, picture, map_weights)
+    job.status("blurring")
+    result = defocus.magnify(picture.pixels, sigma, scale)
+    job.status("writing")
+    files = Magnified(
+        _shown(job.folder / "before.jpg", picture.pixels),
+        _shown(job.folder / "after.jpg", result),
+        out,
+    )
+    io.write_photo(files.photo, result, like=picture)
+    return files
+
+
+def preview(job: Job, photo: pathlib.Path) -> pathlib.Path:
+    """A picture of the photograph for the screen; what it has no right to is refused here already."""
+    return _shown(job.folder / "preview.jpg", _read(job, photo).pixels)
+
+
+def _read(job, photo):
+    job.status("reading")
+    return io.read_photo(photo, max_pixels=round(1e6 * job.limits.megapixels))
+
+
+def _sigma(job, photo, picture, weights):
+    job.status("estimating defocus")
+    return map_for(photo, picture.pixels, None, "dmenet", weights, job.progress)
+
+
+def _shown(path, pixels):
+    """Writes (h, w, 3) floats for the screen: no larger than it needs, without what the file says of itself."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    factor = SHOWN / max(height, width)
+    if factor < 1:
+        size = (max(1, round(factor * width)), max(1, round(factor * height)))
+        pixels = np.clip(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), 0, 1)
+    io.write_photo(path, pixels)
+    return path
+
+
+# -------------------------------------------------------------------------------------------------------------- clips
+class Enlarged(NamedTuple):
+    """Files: a frame from the middle, plainly enlarged and restored, for the screen; the video. lines: found out."""
+
+    before: pathlib.Path
+    after: pathlib.Path
+    video: pathlib.Path
+    lines: list[str]
+
+
+def enlarge(
+    job: Job, wide: pathlib.Path, longer: pathlib.Path | None = None, together: bool = False, weights: Any = None
+) -> Enlarged:
+    """As restore-jax vsr; `together`: both clips begin at the same moment; `weights`: None is the best that ships."""
+    from restore_jax import cli, cli_vsr
+
+    job.status("looking through the file")
+    for path in filter(None, (wide, longer)):
+        _check_clip(video.probe(path), job.limits, SCALE if path == wide else 1)
+    out = job.folder / f"{wide.stem}_enlarged{_suffix(video.probe(wide))}"
+    arguments = ["vsr", wide, "-o", out, "--scale", SCALE]
+    arguments += ["--ref", longer] if longer else []
+    arguments += ["--offset", 0] if longer and together else []
+    arguments += ["--weights", weights] if weights else []
+    cli_vsr.vsr(cli.parser().parse_args([str(argument) for argument in arguments]), job)
+
+    source, result = video.probe(wide), video.probe(out)
+    middle = len(source) // 2
+    (plain,) = stream.super_resolve(video.frames(source, [middle]), weights="bicubic", scale=SCALE)
+    (restored,) = video.frames(result, [middle])
+    files = (
+        _shown(job.folder / f"{name}.jpg", io.to_float(frame))
+        for name, frame in (("before", plain), ("after", restored))
+    )
+    return Enlarged(*files, out, job.lines)
+
+
+def check_clip(job: Job, clip: pathlib.Path) -> None:
+    """Refuses what is no clip and what is beyond the limits."""
+    _check_clip(video.probe(clip), job.limits, 1)
+
+
+def _check_clip(clip: video.Clip, limits: Limits, scale: int) -> None:
+    seconds = len(clip) / float(clip.fps)
+    if seconds > limits.seconds:
+        raise InputError(f"{clip.path}: lasts {seconds:.1f} s: over the limit of {limits.seconds:g} s")
+    width, height = scale * clip.width, scale * clip.height
+    if width * height > 1e6 * limits.megapixels:
+        becomes = "would become" if scale > 1 else "is"
+        raise InputError(
+            f"{clip.path}: {becomes} {width} x {height} px: over the limit of {limits.megapixels:.3g} megapixels"
+        )
+
+
+def _suffix(clip: video.Clip) -> str:
+    """Of a format that can hold the clip's sound; browsers play the first."""
+    try:
+        video.check_audio(clip, pathlib.Path("clip.mp4"))
+    except InputError:
+        return ".mkv"
+    return ".mp4"
