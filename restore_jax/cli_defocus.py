@@ -24,7 +24,7 @@ def add_verbs(verbs, verb) -> None:
         verbs, "depth", depth, "order pixels by depth, by their blur", "restore-jax depth photo.jpg --focus near"
     )
     sub.add_argument("-o", "--out", metavar="FILE", help="a 16-bit PNG, near is dark (default: PHOTO_depth.png)")
-    sub.add_argument("--focus", default="near", choices=("near", "far"), help="what is in focus (near)")
+    sub.add_argument("--focus", default="near", metavar="near|far", help="what is in focus (near)")
     sub.add_argument("--map", metavar="MAP", help="of restore-jax defocus; else it is estimated")
     _add_estimation(sub)
 
@@ -69,6 +69,8 @@ def depth(args) -> int:
     """restore-jax depth."""
     from restore_jax.defocus import STEPS_PER_PIXEL, pseudo_depth, write_map
 
+    if args.focus not in ("near", "far"):
+        raise InputError(f"--focus {args.focus!r} is near or far")
     out = _target(args, "_depth", (".png",))
     _keep_input(args.photo, out)
     report, _, sigma = _estimated(args)

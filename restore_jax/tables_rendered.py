@@ -162,6 +162,8 @@ def _small_deblur(config):
     config.data.update({"size": 64, "margin": 8, "batch_size": 4})
     config.render.update({"min_coc": 4.0, "max_coc": 14, "num_layers": 14})
     config.model.options.width //= 4
+    if config.model.name == "ifan":  # as ifan-small is trained: else so few steps move it no further than its input
+        config.model.options.output_leak, config.init = None, "identity_filters"
 
 
 def _small_video(config):

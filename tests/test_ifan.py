@@ -10,6 +10,7 @@ import pytest
 
 from restore_jax import losses, models, weights
 from restore_jax.errors import InputError
+from restore_jax.models.ifan import with_identity_filters
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.warp import warp_horizontal
 from restore_jax.tasks.deblur import disparity_loss
@@ -181,3 +182,10 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(golden):
     with pytest.raises(InputError, match=r"'Network.conv1_1.0.weight' has shape \(4, 3, 3, 3\)"):
         weights.convert("ifan", arrays, width=8, num_filters=8)
     assert "reblur_predictor" not in weights.convert("ifan", arrays, **options)["params"]
+
+
+def test_identity_filters_are_of_iterated_filters_alone():
+    """A network of other filtering starts as it was drawn."""
+    params = {"params": {"filter_predictor": {"conv_out": {"bias": 1.0}}}}
+    for filtering in ("none", "fac"):
+        assert with_identity_filters(params, models.create("ifan", filtering=filtering)) is params

@@ -84,9 +84,11 @@ def test_batches_and_jit_change_nothing(metric, convention):
     assert batch.shape == (3,)
     single = metric(a[1], b[1], convention)
     assert single.shape == ()
-    np.testing.assert_allclose(batch[1], single, rtol=1e-6)
+    # What lies between two of 8-bit codes may be rounded either way.
+    tolerance = 2e-5 if CONVENTIONS[convention].rounded else 1e-6
+    np.testing.assert_allclose(batch[1], single, rtol=tolerance)
     inside = jax.jit(lambda a, b: metric(a, b, convention))(a, b)
-    np.testing.assert_allclose(inside, batch, rtol=1e-6)
+    np.testing.assert_allclose(inside, batch, rtol=tolerance)
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim, mae])

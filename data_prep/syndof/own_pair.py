@@ -59,7 +59,8 @@ def read_depth(path: Path, unit: str) -> np.ndarray:
         if path.suffix == ".dpt":
             values = depths.read_dpt(io.read_bytes(path)) / depths.MM_PER_UNIT["MPI"]
         else:
-            values = _grey(io.read_numbers(path), unit)
+            values = io.read_numbers(path)
+            values = values if path.suffix == ".npy" else _grey(values, unit)
     except InputError:
         raise
     except ValueError as error:

@@ -267,8 +267,10 @@ def with_identity_filters(params: dict, model: IFAN) -> dict:
     """Fresh parameters whose predicted filters start as "change nothing".
 
     N random filters in a row wipe out the features, and training first has to find its way out of that. Not in the
-    dissertation; config `init="identity_filters"`.
+    dissertation; config `init="identity_filters"`. A network without iterated filters stays as it is.
     """
+    if model.filtering != "iac":
+        return params
     c, k, n = 4 * model.width, model.filter_size or 3, model.num_filters
     taps = jnp.zeros((n, 2, c, k)).at[..., k // 2].set(1.0)
     bias = jnp.concatenate([taps.ravel(), jnp.zeros(n * c)])
