@@ -13,9 +13,9 @@ Variants, `configs/vsr.py:WORD,WORD`; without the first group's words the networ
             memorise,k64,b128,m256, the rows of Table 6.5
     virtual any of them on the virtual triple camera, filmed from photographs (../shared/data/photos)
     small   32 channels, 6 blocks, a memory of 64, 128, 256
-    short   steps for 2 CPU cores; small,virtual,short is what ships as `basicvsr-small`
+    short   steps for 2 CPU cores; small,virtual,short is what ships as `basicvsr-small` (its card has the commands)
     memory_small
-            memory,small,virtual,short: tried, with 600 steps not better than its backbone, so it does not ship
+            memory,small,virtual,short: what ships as `basicvsr-memory-small`, 400 steps from `basicvsr-small`
     tiny    20 steps on drawn pictures, to see that everything runs; after other words too
 """
 
@@ -109,7 +109,7 @@ def short(config) -> None:
     config.total_steps, config.checkpoint_every = 1_500, 250
     config.optim.update({"name": "muon", "rate": 4e-3, "final_rate": 4e-5, "weight_decay": 0.01, "clip": 1.0})
     config.optim.update({"warmup_steps": 50, "skip_nonfinite": 20})
-    config.data.update({"size": 32, "batch_size": 2, "num_frames": 4, "shift": 0.0})
+    config.data.update({"size": 32, "batch_size": 1, "num_frames": 10, "shift": 0.0})  # of 4 frames, states drift after
     config.evaluation.every = 0
     config.remat = False
     if config.model.name != "edvr":

@@ -13,11 +13,12 @@ EXAMPLES = """restore-jax vsr wide.mp4 --ref tele.mp4 -o out.mp4
          restore-jax vsr wide.mp4 --ref tele.mp4 -o out.mp4 --start 2 --end 5 --fov 2 --offset 0
          restore-jax vsr wide_frames/ --ref tele_frames/ -o out_frames/
          restore-jax vsr wide.jpg --ref tele.jpg --image -o out.png
-         restore-jax vsr wide.mp4 --ref tele.mp4 --memory adapt --weights runs/memory/final.safetensors -o out.mp4
+         restore-jax vsr wide.mp4 --ref tele.mp4 --memory adapt -o out.mp4
 
 A stopped run goes on where it was when the same command is given again. What is written has the fps, sound, rotation
 and colour tags of the first video."""
 SAY_EVERY = 10  # seconds, between lines about progress where there is no terminal
+WITH_MEMORY = "basicvsr-memory-small"  # for --memory without --weights
 MEMORY_FRAMES = 20  # of the reference, as in Table 6.4
 
 
@@ -88,11 +89,6 @@ def _check(args) -> None:
             raise InputError(f"--{name} {value:g}: must be above 0")
     if args.memory and (args.ref is None or args.image):
         raise InputError("--memory: learns a reference video; add --ref, without --image")
-    if args.memory and args.weights is None:
-        raise InputError(
-            "--memory: no weights with a memory ship yet; give --weights of a network that was trained with one, by "
-            "configs/vsr.py:memory"
-        )
     inputs = [os.path.realpath(path) for path in (args.wide, args.ref) if path]
     if os.path.realpath(args.out) in inputs:
         raise InputError(f"{args.out}: is an input and would be overwritten; choose another -o")
@@ -181,7 +177,7 @@ def _adapted(args, report, wide, reference, found):
     from restore_jax import adaptation, engines, restore, stream, video, weights
     from restore_jax.io import to_float
 
-    chosen = weights.load(args.weights)
+    chosen = weights.load(args.weights or WITH_MEMORY)
     numbers = np.unique(np.linspace(0, len(reference) - 1, args.frames or MEMORY_FRAMES).round().astype(int))
     frames = [
         stream.fitted_reference(to_float(frame), wide.width, 2, found.fov, found.gains)

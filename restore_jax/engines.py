@@ -146,7 +146,7 @@ class BasicVSR:
     """
 
     takes_reference, multiple = False, 1
-    behind, stride, ahead, repeats = 0, 8, 8, 0
+    behind, stride, ahead, repeats = 0, 16, 28, 0  # seams below 1/255 on two held-out clips
 
     def __init__(self, weights, dtype: str = "float32"):
         restore.enable_compilation_cache()

@@ -31,6 +31,7 @@ _MATRICES = (1, 4, 5, 6, 7, 9)  # ITU-T H.273: BT.709, FCC, BT.601 twice, SMPTE 
 _SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # What is opened is one file: no playlist, list of files or stream description may name others, here or elsewhere.
 _FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,flv,asf,ogg,mxf,gif,yuv4mpegpipe,ivf,dv,m4v,nut"
+_LENIENT = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}  # later it always is
 _SAFELY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 _SEEK_FROM = 48  # frames; a nearer one is reached by decoding from the first
 
@@ -253,7 +254,7 @@ def _opened(path: Path):
 
 
 def _source(path: Path) -> av.container.InputContainer:
-    container = av.open(f"file:{path}", options=_SAFELY, metadata_errors="replace")
+    container = av.open(f"file:{path}", options=_SAFELY, **_LENIENT)
     for stream in container.streams.video:
         if stream.codec_context is None:  # FFmpeg has no decoder for it
             continue

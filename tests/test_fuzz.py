@@ -134,6 +134,12 @@ def test_videos(capfd, videos, name, damage):
     pathlib.Path("out.mp4").unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_the_sound_videos_are_taken(capfd, videos, name):
+    pathlib.Path(name).write_bytes(videos[name])
+    assert run(capfd, "vsr", name, "--weights", "bicubic", "--quiet", "-o", "out.mp4")[0] == 0
+
+
 def header(model="rcan", options="{}", card="{}", **arrays):
     """A safetensors file of the given header."""
     return to_safetensors(arrays, metadata={"model": model, "options": options, "card": card})
@@ -315,7 +321,7 @@ def nan(name, array):
 HEADERS = {
     "length of 2**63": lambda: crafted(b"{}", length=2**63),
     "length of 100 GB": lambda: crafted(b"{}", length=10**11),
-    "shape beyond the file": lambda: crafted(b'{"x":{"dtype":"F32","shape":[99999,999],"data_offsets":[0,4]}}', b"abcd"),
+    "shape beyond the file": lambda: crafted(b'{"x":{"dtype":"F32","shape":[9999],"data_offsets":[0,4]}}', b"abcd"),
     "a leaf and a dict": lambda: header(**{"a": np.ones(1), "a/b": np.ones(1)}),
     "8-bit floats": lambda: crafted(b'{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}', b"abcd"),
     "a pickle": lambda: b"\x80\x04cposix\nsystem\n(S'touch pwned'\ntR.",
