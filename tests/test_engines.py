@@ -125,7 +125,7 @@ def test_a_network_of_stills_restores_every_frame_by_itself(clip):
     weights = tiny("srresnet", inputs=[(1, 16, 16, 3)], num_feat=4, num_blocks=1, scale=2)
     weights = dataclasses.replace(weights, params=jax.tree.map(np.abs, weights.params))  # variances are above 0
     found = list(rj.super_resolve(clip[:2], weights=engines.engine(weights, False, scale=2), scale=2))
-    expected = np.asarray(weights.model.apply(weights.params, clip[:2])["image"])
+    expected = np.asarray(jax.jit(weights.model.apply)(weights.params, clip[:2])["image"])
     np.testing.assert_allclose(np.stack(found), expected, atol=2e-5)
 
 
@@ -136,7 +136,9 @@ def test_a_network_of_pairs_takes_references_as_fine_as_its_result(clip):
     reference = np.clip(cv2.resize(clip[1], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), 0, 1)
     height, width = (side // 4 * 4 for side in reference.shape[:2])
     frame = np.pad(clip[:1], ((0, 0), (0, 3), (0, 2), (0, 0)), mode="edge")
-    expected = np.asarray(weights.model.apply(weights.params, frame, reference[None, :height, :width])["image"])
+    expected = np.asarray(
+        jax.jit(weights.model.apply)(weights.params, frame, reference[None, :height, :width])["image"]
+    )
     np.testing.assert_allclose(found, expected[0, :68, :88], atol=2e-5)
 
 
