@@ -34,6 +34,21 @@ def write(path: Path, data: bytes) -> None:
             unfinished.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Make the folder of `path` and see that a file can be written there. InputError, naming the file, if not."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a file to write to")
+    with writing(path):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(None, "it is read-only")
+        probe = temporary(path)
+        try:
+            with open(probe, "xb"):
+                pass
+        finally:
+            probe.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def locked(folder: Path, what: Path) -> Iterator[None]:
     """Holds a lock in `folder`, which is made if need be; InputError, naming `what`, if another run holds it.

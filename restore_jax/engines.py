@@ -224,11 +224,8 @@ class Stills:
     def __init__(self, weights, dtype: str = "float32"):
         restore.enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale, self.params = (
-            weights.name,
-            getattr(model, "scale", SCALE),
-            jax.device_put(weights.params),
-        )
+        self.name, self.scale = weights.name, getattr(model, "scale", SCALE)
+        self.params = jax.device_put(weights.params)
         fine = self.takes_reference and self.scale * (2 if getattr(model, "mode", "") == "hd" else 1)
         # References are as fine as the output, and are cut down to whole pixels of the input.
         self.multiple, self.matched_scale = fine or 1, float(self.scale)

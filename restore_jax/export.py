@@ -83,7 +83,7 @@ def export(
     stem = pathlib.Path(weights.name).name.removesuffix(".safetensors")
     program, description = folder / f"{stem}{SUFFIX}", folder / f"{stem}.json"
     for path in (program, description):
-        _check_writable(path)
+        atomic.check_writable(path)
 
     function = jax.jit(functools.partial(_apply, weights.model, weights.params, names, kind.output))
     exported = jax_export.export(function, platforms=tuple(platforms))(*shapes)
@@ -163,12 +163,3 @@ def _inputs(weights, network, kind, size, frames):
 def _shape(aval) -> list:
     """Numbers where they are known, else formulas such as "8*h"."""
     return [side if isinstance(side, int) else str(side) for side in aval.shape]
-
-
-def _check_writable(path: pathlib.Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, not a file to write to")
-    with atomic.writing(path):
-        probe = atomic.temporary(path)
-        probe.touch()
-        probe.unlink()

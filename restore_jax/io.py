@@ -157,19 +157,8 @@ def write_photo(path: str | os.PathLike, pixels: np.ndarray, like: Photo | None 
 
 def check_writable(path: str | os.PathLike) -> None:
     """Make the folder of `path` and see that a file can be written there. InputError, naming the file, if not."""
-    path = Path(path)
-    _format(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, not a file to write to")
-    with atomic.writing(path):
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(None, "it is read-only")
-        probe = atomic.temporary(path)
-        try:
-            with open(probe, "xb"):
-                pass
-        finally:
-            probe.unlink(missing_ok=True)
+    _format(Path(path))
+    atomic.check_writable(Path(path))
 
 
 def find_photos(args: Sequence[str | os.PathLike]) -> list[Path]:

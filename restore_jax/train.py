@@ -186,10 +186,18 @@ def check_start(config) -> None:
     """Raises InputError if what a run is to start from is not there."""
     from restore_jax import weights
 
-    if config.resume and not (pathlib.Path(config.resume) / "checkpoints").is_dir():
-        raise InputError(f"{config.resume}: config.resume names a run's workdir, but it has no checkpoints/")
-    if config.init_weights and not config.resume:
+    if config.resume:
+        resumed_checkpoints(config.resume)
+    elif config.init_weights:
         weights.card(config.init_weights)
+
+
+def resumed_checkpoints(workdir: str) -> pathlib.Path:
+    """The checkpoints of the run that config.resume names. Raises InputError if it has none."""
+    folder = pathlib.Path(workdir) / "checkpoints"
+    if not folder.is_dir():
+        raise InputError(f"{workdir}: config.resume names a run's workdir, but it has no checkpoints/")
+    return folder
 
 
 def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
@@ -210,9 +218,7 @@ def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
         step, state = found
         return state, step, f"resumed from step {step}"
     if config.resume:
-        folder = pathlib.Path(config.resume) / "checkpoints"
-        if not folder.is_dir():
-            raise InputError(f"{config.resume}: config.resume names a run's workdir, but it has no checkpoints/")
+        folder = resumed_checkpoints(config.resume)
         other = Checkpoints(folder)
         found = other.restore_newest(abstract, say)
         other.close()

@@ -13,19 +13,20 @@ import time
 import types
 
 import imageio.v3 as iio
-import jax
 import numpy as np
 import pytest
 import video_samples as samples
 from moving_scene import filmed
+from random_weights import save_random
 
-from restore_jax import cli, models, video, weights
+from restore_jax import cli, video, weights
 
 if importlib.util.find_spec("gradio") is None:  # not imported here: it leaves event loops open
     pytest.skip("Gradio is not installed: pip install 'restore-jax[app]'", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 
 LIMITS = ["--max-megapixels", "0.5", "--max-seconds", "60", "--max-minutes", "2"]
+CARD = {"licence": "CC0", "what": "drawn numbers", "sigma_unit": 2.0}
 LONG = 1500  # frames: a clip that takes seconds to enlarge
 
 
@@ -35,30 +36,14 @@ def chromium():
     return found or pytest.skip("no Chromium is installed: apt-get install chromium")
 
 
-def save_random(path, kind, **options):
-    """Random weights of a small network."""
-    model, blank = models.create(kind, **options), np.zeros((1, 64, 64, 3), np.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), blank)
-    rng = np.random.default_rng(0)
-
-    def draw(path, leaf):
-        name = path[-1].key
-        scale = (2 / np.prod(leaf.shape[:-1])) ** 0.5 if name == "kernel" else 0.0
-        return (scale * rng.standard_normal(leaf.shape) + (name == "var")).astype(np.float32)
-
-    params = jax.tree_util.tree_map_with_path(draw, shapes)
-    weights.save(path, params, kind, options, {"licence": "CC0", "what": kind, "sigma_unit": 2.0})
-    return path
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The address of a running page, and the folder with all its files; SIGTERM, which must clean up, stops it."""
     folder = tmp_path_factory.mktemp("app")
     (folder / "tmp").mkdir()
     chosen = {
-        "deblur": save_random(folder / "ifan.safetensors", "ifan", width=4, num_filters=1),
-        "map": save_random(folder / "dmenet.safetensors", "dmenet", width_divisor=16),
+        "deblur": save_random(folder / "ifan.safetensors", "ifan", CARD, width=4, num_filters=1),
+        "map": save_random(folder / "dmenet.safetensors", "dmenet", CARD, width_divisor=16),
         "video": "bicubic",
     }
     options = [option for task, name in chosen.items() for option in ("--weights", f"{task}={name}")]

@@ -1,34 +1,22 @@
 """Defocus maps for a person: units, files, colours, the command and what it refuses."""
 
 import cv2
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import skimage.data
+from random_weights import save_random
 from scipy.ndimage import gaussian_filter
 
 import restore_jax as rj
-from restore_jax import cli, defocus, models, weights
+from restore_jax import cli, defocus
 from restore_jax.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A file of DMENet's weights at a sixteenth of the width, drawn at random, its unit 7 px."""
-    model = models.create("dmenet", width_divisor=16)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    rng = np.random.default_rng(0)
-
-    def draw(path, shape):
-        name = path[-1].key
-        scale = (2 / np.prod(shape.shape[:-1])) ** 0.5 if name == "kernel" else 0.0
-        return (scale * rng.standard_normal(shape.shape) + (name == "var")).astype(np.float32)
-
-    variables = jax.tree_util.tree_map_with_path(draw, shapes)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    weights.save(path, variables, "dmenet", {"width_divisor": 16}, {"sigma_unit": 7.0})
-    return path
+    return save_random(path, "dmenet", {"sigma_unit": 7.0}, width_divisor=16)
 
 
 def test_the_unit_is_the_cards_or_the_published_networks():
