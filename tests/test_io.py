@@ -10,6 +10,7 @@ import pytest
 from image_samples import RGB8, RNG, opened, place, refused
 
 import restore_jax.io as rio
+from restore_jax import atomic
 from restore_jax.errors import InputError
 
 
@@ -117,7 +118,7 @@ def test_check_writable(tmp_path, monkeypatch):
     def forbid(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(rio, "open", forbid, raising=False)
+    monkeypatch.setattr(atomic, "open", forbid, raising=False)
     refused(path, "Permission denied", action=rio.check_writable)
     monkeypatch.undo()
     monkeypatch.setattr(os, "access", lambda *args: False)
