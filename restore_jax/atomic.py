@@ -38,6 +38,11 @@ def check_writable(path: Path) -> None:
     """Make the folder of `path` and see that a file can be written there. InputError, naming the file, if not."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file to write to")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Make the folder of `path`, and see that a file or folder of that name can be put there. InputError if not."""
     with writing(path):
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(None, "it is read-only")

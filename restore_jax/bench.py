@@ -35,6 +35,7 @@ from restore_jax.bench_programs import (
     why_no_torch,
 )
 from restore_jax.errors import InputError
+from restore_jax.report import say
 
 WHAT = ("ifan", "iac", "matching", "deform")
 FULL = (1120, 1680)  # height and width that --full adds
@@ -139,10 +140,6 @@ def machine() -> dict[str, Any]:
         "jax": jax.__version__,
         "python": platform.python_version(),
     }
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 # -------------------------------------------------------------------------------------------------------- command line

@@ -10,10 +10,11 @@ import pathlib
 import numpy as np
 
 from restore_jax import timing
-from restore_jax.bench import Parser, count, machine, row, say
+from restore_jax.bench import Parser, count, machine, row
 from restore_jax.bench import size as image_size
-from restore_jax.bench_programs import PLAIN, Program, Settings, compiled, plain_convolutions, random, xavier
+from restore_jax.bench_programs import PLAIN, Program, Settings, compiled, plain_convolutions, random
 from restore_jax.errors import InputError
+from restore_jax.report import say
 
 DISSERTATION = 77.7  # seconds that it gives for an image of 1680x1120
 TRANSFORMS = "deconvolution, transforms"
@@ -35,10 +36,7 @@ def dmenet_program(height: int, width: int, width_divisor: int) -> Program:
 
     model = models.create("dmenet", width_divisor=width_divisor)
     image = jax.random.uniform(jax.random.key(0), (1, height, width, 3))
-    shapes = jax.eval_shape(model.init, jax.random.key(0), image)
-    variables = jax.tree.map(lambda leaf: random(0, "float32", *leaf.shape, scale=xavier(leaf.shape)), shapes)
-    if "batch_stats" in variables:
-        variables["batch_stats"] = jax.tree.map(np.ones_like, variables["batch_stats"])
+    variables = jax.device_put(timing.drawn_variables(model))
     name = "DMENet" if width_divisor == 1 else f"DMENet, width / {width_divisor}"
 
     def estimate(variables, image):

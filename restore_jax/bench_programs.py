@@ -191,8 +191,7 @@ def ifan_program(s: Settings) -> Program:
     options = {"width": s.channels, "num_filters": s.filters}
     model = models.create("ifan", dtype=jnp.dtype(s.dtype), **options)
     image = jax.random.uniform(jax.random.key(0), (1, s.height, s.width, 3))
-    shapes = jax.eval_shape(model.init, jax.random.key(0), image)  # flax's initialisers would take seconds to compile
-    params = jax.tree.map(lambda leaf: random(0, "float32", *leaf.shape, scale=xavier(leaf.shape)), shapes)
+    params = jax.device_put(timing.drawn_variables(model))
 
     def restore(params, image):
         return model.apply(params, image)["image"]
@@ -206,6 +205,7 @@ def xavier(shape: tuple[int, ...]) -> float:
 
 
 def ifan_name(s: Settings) -> str:
+    """The name of IFAN's rows at these settings."""
     return f"IFAN N={s.filters} width {s.channels}"
 
 

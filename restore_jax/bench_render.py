@@ -6,9 +6,7 @@ Both blur the same scene of 350 layers, one image at a time, in the same run; me
 import argparse
 import json
 import pathlib
-import resource
 import statistics
-import sys
 
 import numpy as np
 
@@ -49,7 +47,7 @@ def measure(height: int, width: int, num_layers: int, repeats: int, loop: bool =
     import jax
     import jax.numpy as jnp
 
-    from restore_jax.ops.layers import render_layers
+    from restore_jax.ops.render_layers import render_layers
 
     arrays = scene(height, width, num_layers)
     render = jax.jit(render_layers, static_argnames="max_sigma")
@@ -59,8 +57,7 @@ def measure(height: int, width: int, num_layers: int, repeats: int, loop: bool =
         return jax.block_until_ready(render(*given, max_sigma=MAX_SIGMA))
 
     result = np.asarray(ours())
-    scale = 1 if sys.platform == "darwin" else 1024
-    found = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
+    found = {"peak_bytes": timing.peak_memory()}
     if not loop:
         return found | {"images_a_minute": 60 / statistics.median(timing.in_turn([ours], repeats)[0])}
     found["largest_difference"] = float(np.abs(result - layer_loop(*arrays)).max())

@@ -6,11 +6,9 @@ Runs a config for two short intervals in a folder of its own: the first compiles
 import argparse
 import json
 import pathlib
-import resource
-import sys
 import tempfile
 
-from restore_jax import train
+from restore_jax import timing, train
 from restore_jax.config import load_config, with_folders
 from restore_jax.errors import InputError
 
@@ -29,8 +27,7 @@ def measure(config, steps: int) -> dict:
         train.train(config, folder)
         last = (pathlib.Path(folder) / "metrics.jsonl").read_text().splitlines()[-1]
     names = ("steps_per_second", "images_per_second", "waiting_for_data")
-    scale = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    peak = timing.peak_memory()
     device = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return {**{name: json.loads(last)[name] for name in names}, "peak_bytes": peak, "device_bytes": device}
 

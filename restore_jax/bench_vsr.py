@@ -8,9 +8,7 @@ import argparse
 import itertools
 import json
 import pathlib
-import resource
 import statistics
-import sys
 import time
 
 import numpy as np
@@ -23,24 +21,16 @@ PUBLISHED = {("small", 120, 68): (1.6, None), ("small", 240, 136): (9.0, 1.4)}  
 
 
 def drawn_weights(network: str, mode: str):
-    """A network with random weights."""
-    import jax
-
+    """A RefVSR of NETWORKS with random weights, as a `restore_jax.weights.Restorer`."""
     from restore_jax import models
     from restore_jax.weights import Restorer
 
     model = models.create("refvsr", mode=mode, **NETWORKS[network])
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
-
-    def drawn(leaf):
-        return rng.normal(0, 0.3 * np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape).astype(np.float32)
-
-    return Restorer(network, model, jax.tree.map(drawn, shapes), {})
+    return Restorer(network, model, timing.drawn_variables(model), {})
 
 
 def measure(weights, width: int, height: int, frames: int, tile: int | None) -> dict:
-    """seconds (of each frame after the first), peak_bytes, and gflops_plain, the rate of a 3x3 convolution."""
+    """first_seconds, seconds (of each frame after it), peak_bytes, and gflops_plain, the rate of a 3x3 convolution."""
     from restore_jax import stream
     from restore_jax.engines import engine
 
@@ -53,9 +43,8 @@ def measure(weights, width: int, height: int, frames: int, tile: int | None) -> 
         now = time.perf_counter()
         moments.append(now - last)
         last = now
-    scale = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-    return {"first_seconds": moments[0], "seconds": moments[1:], "peak_bytes": peak, "gflops_plain": plain_rate()}
+    found = {"first_seconds": moments[0], "seconds": moments[1:], "peak_bytes": timing.peak_memory()}
+    return found | {"gflops_plain": plain_rate()}
 
 
 def plain_rate() -> float:

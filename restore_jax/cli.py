@@ -165,12 +165,11 @@ def deblur_one(args, report, loaded, photo, output, comparison):
 def weights_list(args) -> int:
     """restore-jax weights list."""
     from restore_jax import weights
+    from restore_jax.report import columns
 
-    columns = ("name", "model", "size", "gain", "licence")
-    rows = [columns, *(tuple(str(card.get(column, "-")) for column in columns) for card in weights.list_shipped())]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    head = ("name", "model", "size", "gain", "licence")
+    rows = [head, *(tuple(str(card.get(name, "-")) for name in head) for card in weights.list_shipped())]
+    print("\n".join(columns(rows)))
     return 0
 
 

@@ -38,17 +38,15 @@ def add_verbs(verbs, verb) -> None:
 def data_list(args) -> int:
     """restore-jax data list."""
     import data_prep
+    from restore_jax.report import columns
 
-    columns = ("name", "scenes", "views")
-    rows = [columns]
+    rows = [("name", "scenes", "views")]
     for dataset in data_prep.NAMES:
         for i, (config, layout) in enumerate(data_prep.layouts(dataset).items()):
             splits = ", ".join(f"{split} {count or '?'}" for split, count in layout.splits.items())
             name = f"{dataset}/{config}{' (default)' if i == 0 else ''}"
             rows.append((name, splits, ", ".join(view.name for view in layout.views)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(columns(rows)))
     return 0
 
 

@@ -3,6 +3,7 @@
 import pathlib
 
 from restore_jax.errors import InputError
+from restore_jax.report import say
 
 EXAMPLES = """restore-jax evaluate defocus --data FOLDER --method dmenet zhuo      FOLDER holds image/ and map/
          restore-jax evaluate defocus --data cuhk_blur/train504 --method ebdb --json ebdb.json --pictures maps/
@@ -10,7 +11,6 @@ EXAMPLES = """restore-jax evaluate defocus --data FOLDER --method dmenet zhuo   
          restore-jax evaluate deblur --data PAIRS --method input ifan jnb --all-conventions   blurred/ and sharp/
          restore-jax evaluate vsr --data FOLDER --method bicubic refvsr --pictures out/   FOLDER of photographs, videos
          restore-jax evaluate --table 5.6 --weights ours_l1=runs/ours_l1/final.safetensors"""
-
 
 SUBJECTS = {"defocus": "dmenet", "deblur": "ifan", "vsr": "refvsr"}  # and what is measured unless told
 FULL = {
@@ -52,7 +52,7 @@ def add_verbs(verbs, verb) -> None:
         "counts parameters and operations besides",
     )
     sub.add_argument("--all-conventions", action="store_true", help="one result under every convention of metrics")
-    help = "of dmenet or refvsr; in tables ROW=FILE for one of the rows, such as bdc=FILE or ours_l1=FILE"
+    help = "of dmenet, ifan, dpdnet or refvsr; in tables ROW=FILE for one of the rows, such as bdc=FILE or ours_l1=FILE"
     sub.add_argument("--weights", action="append", default=[], metavar="NAME|FILE", help=help)
     help = "results; scores of photographs go to OUT.images.jsonl, from which a killed run goes on"
     sub.add_argument("--json", metavar="OUT", help=help)
@@ -162,10 +162,3 @@ def _write_curves(path, filled):
     if curves:
         drawn = draw_precision_recall({label: (found["precision"], found["recall"]) for label, found in curves.items()})
         write_photo(path, drawn / 255)
-
-
-def say(text):
-    """A line on standard error."""
-    import sys
-
-    print(text, file=sys.stderr, flush=True)

@@ -104,7 +104,8 @@ def _rendered(args):
 
 def _options(args):
     from restore_jax import evaluate
-    from restore_jax.cli_evaluate import say, weights_by_role
+    from restore_jax.cli_evaluate import weights_by_role
+    from restore_jax.report import say
 
     out = args.json and pathlib.Path(args.json)
     return evaluate.Options(

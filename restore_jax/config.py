@@ -24,9 +24,8 @@ def load_config(source: str, overrides: Sequence[str] = ()):
         raise InputError(f"{file}: a config is a Python file with get_config(variant)")
     spec = importlib.util.spec_from_file_location("restore_jax_config", file)
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(
-        0, str(pathlib.Path(file).resolve().parent.parent)
-    )  # configs build on others: `from configs import`
+    # Configs build on others: `from configs import`.
+    sys.path.insert(0, str(pathlib.Path(file).resolve().parent.parent))
     try:
         spec.loader.exec_module(module)
         config = module.get_config(variant) if variant else module.get_config()

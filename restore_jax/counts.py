@@ -43,13 +43,13 @@ def costs(role: str, size: tuple[int, int], hd: bool = False) -> dict[str, float
 @functools.cache
 def _restoring(name, options, frames, height, width, mode):
     from restore_jax import models
-    from restore_jax.macs import restoring_macs, variable_shapes
+    from restore_jax.macs import restoring_macs
 
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(options).items()}
     model = models.create(name, **options)
     # Real HD input is matched by two layers more of VGG19; parameters are of the network that is pre-trained.
     operated = models.create(name, **options, mode=mode) if mode else model
-    return parameters(variable_shapes(model)["params"]), restoring_macs(operated, height, width, frames)
+    return parameters(models.variable_shapes(model)["params"]), restoring_macs(operated, height, width, frames)
 
 
 @functools.cache
@@ -126,7 +126,7 @@ def _network(role, size):
     import jax
     import numpy as np
 
-    from restore_jax import macs
+    from restore_jax import macs, timing
 
     rng, found = np.random.default_rng(0), network(role)
     if found is None or role in MEMORISING:
@@ -134,15 +134,8 @@ def _network(role, size):
     model = found.create()
     clips = macs.restores_clips(model)
     inputs = macs.restoring_inputs(model, *size, 5 if clips else found.frames)
-
-    def drawn(leaf):
-        return rng.normal(0, 0.3 * max(1, np.prod(leaf.shape[:-1])) ** -0.5, leaf.shape).astype(np.float32)
-
-    variables = jax.tree.map(drawn, macs.variable_shapes(model))
-    if "batch_stats" in variables:
-        variables["batch_stats"] = jax.tree.map(np.ones_like, variables["batch_stats"])
     pictures = jax.tree.map(lambda shape: rng.random(shape.shape, np.float32), inputs)
-    variables, pictures = jax.device_put((variables, pictures))
+    variables, pictures = jax.device_put((timing.drawn_variables(model), pictures))
     restored = jax.jit(macs.restored(model))
     return lambda: jax.block_until_ready(restored(variables, *pictures)), 5 if clips else 1
 

@@ -14,12 +14,14 @@ import numpy as np
 from restore_jax import atomic
 from restore_jax.errors import InputError
 from restore_jax.io import read_numbers, write_photo
+from restore_jax.panels import false_colours
 
 METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
 OVERLAP = 256  # of tiles: the network sees far
 SHARP = 0.4  # px of sigma below which a pixel counts as sharp
 MAX_COC = 160  # px that magnified blur may reach
 STEPS_PER_PIXEL = 1000  # of a 16-bit map: 65.5 px at most
+NOT_KNOWN = 65535  # of the 16-bit maps of datasets: no sigma is known there
 
 
 def estimate_defocus(
@@ -117,7 +119,7 @@ def write_colours(path, sigma: np.ndarray) -> None:
     text = max(12, width // 40)
     bar = np.broadcast_to(np.linspace(0, largest, width, dtype=np.float32), (text, width))
     picture = np.concatenate(
-        [_colours(sigma / largest), _colours(bar / largest), np.full((2 * text, width, 3), 255, np.uint8)]
+        [false_colours(sigma / largest), false_colours(bar / largest), np.full((2 * text, width, 3), 255, np.uint8)]
     )
     canvas = Image.fromarray(picture)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(text)
@@ -126,10 +128,3 @@ def write_colours(path, sigma: np.ndarray) -> None:
     draw.text((width / 2, middle), f"{largest / 2:g}", fill="black", font=font, anchor="mm")
     draw.text((width - 2, middle), f"sigma {largest:g} px", fill="black", font=font, anchor="rm")
     write_photo(path, np.asarray(canvas).astype(np.float32) / 255)
-
-
-def _colours(values):
-    import cv2
-
-    levels = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
-    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]

@@ -25,7 +25,8 @@ from restore_jax import restore
 from restore_jax import weights as registry
 from restore_jax.errors import InputError
 
-WINDOW = 7  # frames, for RefVSR weights whose card does not say
+WINDOW = 7  # frames, for weights of windows or clips whose card does not say
+SCALE = 4  # of the networks without references
 
 
 class Bicubic:
@@ -259,7 +260,6 @@ def _image(batch) -> np.ndarray:
     return np.clip(image, 0, 1)
 
 
-SCALE = 4  # of the networks without references
 ENGINES = {
     **{"RefVSR": RefVSR, "RefVSRRefill": RefVSRRefill, "BasicVSR": BasicVSR, "EDVR": Clips, "IconVSR": Clips},
     **{"SRCNN": Stills, "SRResNet": Stills, "RCAN": Stills, "TTSR": ReferencedStills, "DCSR": ReferencedStills},

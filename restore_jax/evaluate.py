@@ -1,8 +1,9 @@
 """Evaluation: tables of the dissertation, computed as far as data and weights are at hand, beside its own numbers.
 
-A table is data, rows with their printed numbers, plus a function a row that computes it; what concerns maps of defocus
-is in `evaluate_defocus`. A column's name ends in its metric's convention: "MSE [dmenet-py]". Photographs' scores are
-appended to a JSON-lines file as they come, so that an evaluation that was killed goes on where it was.
+A table is data, rows with their printed numbers, plus a function a row that computes it: they are in
+`evaluate_defocus`, `evaluate_deblur`, `evaluate_vsr` and `evaluate_memory`, one a chapter. A column's name ends in its
+metric's convention: "MSE [dmenet-py]". Photographs' scores are appended to a JSON-lines file as they come, so that an
+evaluation that was killed goes on where it was.
 """
 
 import hashlib

@@ -7,7 +7,6 @@ that holds blurred/ and sharp/ and, for networks that see dual-pixel views, left
 import functools
 import importlib
 import pathlib
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +68,7 @@ def open_dataset(name: str) -> Pairs:
     from restore_jax.data.built import built, records
     from restore_jax.data.sources import FEATURES
 
-    builder = built(name, types.SimpleNamespace(directory="", source="evaluation", split="test"))
+    builder = built(name, "test")
     features = {
         view: feature for view in VIEWS for feature in reversed(FEATURES[view]) if feature in builder.info.features
     }

@@ -14,7 +14,7 @@ import numpy as np
 
 import restore_jax
 from restore_jax import metrics_defocus as metrics
-from restore_jax.defocus import METHODS, STEPS_PER_PIXEL, estimate_defocus, read_map, write_colours
+from restore_jax.defocus import METHODS, NOT_KNOWN, STEPS_PER_PIXEL, estimate_defocus, read_map, write_colours
 from restore_jax.errors import InputError
 from restore_jax.evaluate import Filled, Options, Outcome, Row, Table, digest, mean
 from restore_jax.io import find_photos, read_photo, write_photo
@@ -26,7 +26,6 @@ DATASETS = {  # the feature that holds the truth, and the conventions it is meas
     "rtf": ("map", ("dmenet-matlab", "dmenet-py")),
     "syndof": ("sigma", ("syndof",)),
 }
-NOT_KNOWN = 65535  # of a 16-bit map
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def open_dataset(name: str) -> Photographs:
     """A dataset that `restore-jax data build` made: its split "test", or its only one. Raises InputError."""
     dataset = name.partition("/")[0]
     feature, conventions = DATASETS[dataset]
-    builder, split = built(name)
+    builder, split = builder_and_split(name)
     if feature not in builder.info.features:
         raise InputError(f"{builder.data_path}: holds {', '.join(builder.info.features)}, no {feature!r}")
     records = builder.as_data_source(split)
@@ -69,23 +68,14 @@ def open_dataset(name: str) -> Photographs:
     return Photographs(name, len(records), load, conventions)
 
 
-def built(name: str):
+def builder_and_split(name: str):
     """(TFDS builder, its split "test" or its only one) of a dataset that was built. Raises InputError."""
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise InputError(f"{name}: needs TFDS: pip install 'restore-jax[data]'") from None
-    import data_prep
+    from restore_jax.data.built import open_newest
 
-    folder = data_prep.data_folder() / (name if "/" in name else "/".join(data_prep.find(name)[:2]))
-    # What a killed build left is called incomplete.*.
-    versions = sorted(path for path in folder.glob("[0-9]*.*.*") if path.is_dir())
-    if not versions:
-        raise InputError(f"{folder}: not built; build it by: restore-jax data build {name} TREE")
-    builder = tfds.builder_from_directory(versions[-1])
+    builder = open_newest(name)
     splits = list(builder.info.splits)
     if "test" not in splits and len(splits) != 1:
-        raise InputError(f"{versions[-1]}: has the splits {', '.join(splits)}, not test")
+        raise InputError(f"{builder.data_path}: has the splits {', '.join(splits)}, not test")
     return builder, "test" if "test" in splits else splits[0]
 
 
@@ -177,8 +167,8 @@ def measure(data: Photographs, method: str, options: Options, role: str = "bdcs"
             options.journal.add(key, found)
         scores.append(found)
     conventions = list(metrics.CONVENTIONS) if options.all_conventions else data.conventions
-    summary = summed_binary if data.conventions == BINARY else functools.partial(summed, conventions=conventions)
-    values, details = summary(scores)
+    average = averaged_binary if data.conventions == BINARY else functools.partial(averaged, conventions=conventions)
+    values, details = average(scores)
     return Outcome(values, count, label, {"data": data.name, "method": method, "weights_sha256": weights, **details})
 
 
@@ -194,7 +184,7 @@ def score(sigma: np.ndarray, truth: np.ndarray) -> dict:
     return {**found, "recall": None, "average_precision": None}
 
 
-def summed_binary(scores: Sequence[dict]) -> tuple[dict, dict]:
+def averaged_binary(scores: Sequence[dict]) -> tuple[dict, dict]:
     """({column: mean}, the mean curve) over photographs; those where nothing is blurred have no part in the curve."""
     curves = [(found["precision"], found["recall"]) for found in scores if found["recall"] is not None]
     means = {f"{metric} [cuhk]": mean(found[name] for found in scores) for metric, name in BINARY_METRICS.items()}
@@ -206,7 +196,7 @@ def summed_binary(scores: Sequence[dict]) -> tuple[dict, dict]:
 BINARY_METRICS = {"accuracy": "accuracy", "mAP": "average_precision"}
 
 
-def summed(scores: Sequence[dict], conventions: Sequence[str]) -> tuple[dict, dict]:
+def averaged(scores: Sequence[dict], conventions: Sequence[str]) -> tuple[dict, dict]:
     """({column: mean}, nothing more) over photographs of sigma."""
     return {
         f"{metric.upper()} [{name}]": mean(found[name][metric] for found in scores)
@@ -239,18 +229,17 @@ def measured(options: Options, *, data: str, method: str, role: str = "bdcs") ->
 
 def collected(options: Options, *, sources: Sequence[str]) -> Outcome:
     """A row that counts what the built SYNDOF was rendered from (samples) and what was rendered (outputs)."""
-    builder, split = built("syndof")
+    builder, split = builder_and_split("syndof")
     scenes = [scene for source, scene in _scenes(builder, split) if source in sources]
     return Outcome({"samples": len(set(scenes)), "outputs": len(scenes)}, len(scenes))
 
 
 def _scenes(builder, split):
     """(source, scene) of every example; nothing else is decoded."""
-    import tensorflow_datasets as tfds
+    from restore_jax.data.built import records
 
-    skipped = {name: tfds.decode.SkipDecoding() for name in builder.info.features if name not in ("source", "scene")}
-    records = builder.as_data_source(split, decoders=skipped)
-    return [(record["source"].decode(), record["scene"].decode()) for record in records]
+    found = records(builder, split, ("source", "scene"))
+    return [(record["source"].decode(), record["scene"].decode()) for record in found]
 
 
 def not_ours(options: Options, *, why: str) -> Outcome:

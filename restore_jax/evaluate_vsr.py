@@ -8,7 +8,6 @@ set's value is the mean over all frames (networks.md 4, "FoV evaluation").
 import collections
 import functools
 import pathlib
-import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from restore_jax.evaluate import Filled, Options, Outcome, Row, Table, digest, m
 from restore_jax.io import FORMATS, from_float, read_photo, to_float, write_photo
 from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import upsample_bicubic
+from restore_jax.panels import false_colours
 from restore_jax.published import required
 
 REALMCVSR = ("realmcvsr", "realmcvsr_partial")
@@ -73,9 +73,8 @@ def open_dataset(name: str, num_frames: int | None = None, directory: str = "") 
     """The clips of RealMCVSR as built. Raises InputError."""
     from restore_jax.data.built import built, records
 
-    data = types.SimpleNamespace(directory=directory, source=name, split="test")
     part = "_partial" if name.endswith("_partial") else ""
-    low, high = (built(f"realmcvsr/{size}{part}", data) for size in (f"lrx{SCALE}", "hr"))
+    low, high = (built(f"realmcvsr/{size}{part}", "test", directory) for size in (f"lrx{SCALE}", "hr"))
     lows = records(low, "test", ("ultra_wide", "wide", "tele"))
     highs = records(high, "test", ("ultra_wide",))
 
@@ -151,7 +150,7 @@ def restored(chosen, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray | None
     """
     watched = _Watched(chosen)
     moments = (clip.load(number) for number in range(clip.count))
-    pairs = stream._repeated(((to_float(m.frame), references_of(chosen, m)) for m in moments), chosen.repeats)
+    pairs = stream.repeated(((to_float(m.frame), references_of(chosen, m)) for m in moments), chosen.repeats)
     for image, after in stream.restored(watched, pairs):
         state = after.get("tile0") if isinstance(after, dict) and len(after) == 1 else None
         if not isinstance(state, dict) or "confidence" not in state or not watched.seen:
@@ -282,13 +281,8 @@ def write_pictures(path: pathlib.Path, image, truth, confidence=None, accumulate
 
 
 def colours(confidence: np.ndarray | None) -> np.ndarray | None:
-    """A picture (h, w, 3) in [0, 1] of a confidence map (h, w) in [0, 1]."""
-    import cv2
-
-    if confidence is None:
-        return None
-    levels = np.round(255 * np.clip(confidence, 0, 1)).astype(np.uint8)
-    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32) / 255
+    """A picture (h, w, 3) float32 in [0, 1] of a confidence map (h, w) in [0, 1]; None of None."""
+    return None if confidence is None else to_float(false_colours(confidence))
 
 
 def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]:

@@ -20,7 +20,6 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 SUFFIX = ".jax_export"
 MAX_SIDE = 65_536
 MAX_FRAMES = 1000
-WINDOW = 7  # frames of a clip, where neither the network nor its weights say
 
 
 class Kind(NamedTuple):
@@ -135,6 +134,8 @@ def _inputs(weights, network, kind, size, frames):
     import jax
     import jax.numpy as jnp
     from jax import export as jax_export
+
+    from restore_jax.engines import WINDOW
 
     multiple, own = kind.multiple, getattr(weights.model, "num_frames", None)
     if frames is not None and (not kind.clip or own):

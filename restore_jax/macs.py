@@ -6,13 +6,14 @@ IFAN's adaptive filtering are below 0.1 % of the network. Code whose result nobo
 drops it.
 """
 
-import functools
 import itertools
 import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from restore_jax.models import variable_shapes
 
 # Primitives that run the one jaxpr they hold once, on their own operands.
 _CALLS = (
@@ -31,41 +32,6 @@ def macs(function, *arguments) -> int:
     return _count(jaxpr, [True] * len(jaxpr.outvars))[0]
 
 
-def model_macs(model, height: int, width: int) -> int:
-    """Multiply-accumulates of the network's "image" for one image of height x width pixels, and its views if dual."""
-    image = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-    views = {"right": image, "left": image} if getattr(model, "input", "single") == "dual" else {}
-    params = jax.eval_shape(model.init, jax.random.key(0), image, **views)
-    return macs(lambda params, image, views: model.apply(params, image, **views)["image"], params, image, views)
-
-
-def refvsr_macs(model, height: int, width: int) -> dict[str, int]:
-    """Multiply-accumulates of a RefVSR's parts for one frame of height x width pixels, with references of that size.
-
-    prepare: matching and aligning a frame's references; flow: what aligns a neighbour; propagate: a step of a cell;
-    reconstruct: the upsampling. A window of 7 frames takes 7, 6, 8 and 1 of them: both directions meet at its centre.
-    Where the height is no multiple of what the network takes, as 1080 for two references of real HD, it is rounded up.
-    """
-    height, width = (-(-side // max(model.multiples)) * max(model.multiples) for side in (height, width))
-    frame = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
-    reference = (frame, frame) if model.references == "dual" else frame
-    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
-
-    def part(name):
-        return functools.partial(model.apply, method=name)
-
-    prepared = jax.eval_shape(part("prepare"), variables, frame, reference)
-    flow = jax.eval_shape(part("flow"), variables, frame, frame)
-    state = jax.eval_shape(lambda: model.initial_state(1, height, width))
-    backward = state if model.bidirectional else None
-    return {
-        "prepare": macs(part("prepare"), variables, frame, reference),
-        "flow": macs(part("flow"), variables, frame, frame),
-        "propagate": macs(part("propagate"), variables, state, prepared, flow),
-        "reconstruct": macs(part("reconstruct"), variables, prepared, state, backward),
-    }
-
-
 def restoring_macs(model, height: int, width: int, frames: int = 7) -> int:
     """Multiply-accumulates for one picture that a network restores of inputs of height x width pixels.
 
@@ -81,12 +47,6 @@ def restoring_macs(model, height: int, width: int, frames: int = 7) -> int:
     clips = (restoring_inputs(model, height, width, n * stride + 1) for n in (2, 3))
     fewer, more = (_restoring(model, variables, clip) for clip in clips)
     return (more - fewer) // stride
-
-
-def variable_shapes(model) -> dict:
-    """Shapes of a network's variables; nothing is computed."""
-    inputs = model.example_inputs() if hasattr(model, "example_inputs") else restoring_inputs(model, 16, 16)
-    return jax.eval_shape(model.init, jax.random.key(0), *inputs)
 
 
 def restores_clips(model) -> bool:

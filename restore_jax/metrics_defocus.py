@@ -102,11 +102,6 @@ def sigma_of_disc(radius):
     return radius / RADIUS_PER_SIGMA
 
 
-def disc_of_sigma(sigma):
-    """Radius of the disc whose `sigma_of_disc` is sigma."""
-    return sigma * RADIUS_PER_SIGMA
-
-
 def _convention(name):
     if name not in CONVENTIONS:
         raise ValueError(f"no convention {name!r}; there are {', '.join(CONVENTIONS)}")

@@ -1,4 +1,4 @@
-"""Pictures beside each other, for comparing them by eye."""
+"""Pictures to look at: beside each other for comparing them by eye, and maps in false colours."""
 
 from collections.abc import Mapping, Sequence
 
@@ -49,3 +49,11 @@ def sheet(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     names = list(pictures)
     eight_bit = {name: np.round(255 * np.clip(pictures[name], 0, 1)).astype(np.uint8) for name in names}
     return labelled([[(name, eight_bit[name][k]) for name in names] for k in range(len(eight_bit[names[0]]))])
+
+
+def false_colours(values: np.ndarray) -> np.ndarray:
+    """A map (h, w), clipped to [0, 1], as a picture (h, w, 3) uint8 from dark to bright (OpenCV's inferno)."""
+    import cv2
+
+    levels = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]

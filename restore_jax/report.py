@@ -1,6 +1,18 @@
-"""What the command line says while it works."""
+"""What the command line says while it works, and how it lays out lists."""
 
 import sys
+from collections.abc import Sequence
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row of cells, of which all rows have as many; columns are aligned at their left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 class Report:

@@ -92,12 +92,7 @@ def check_target(out: str) -> None:
         raise InputError(f"{out}: this folder is not empty; name another")
     elif path.exists() and not path.is_dir():
         raise InputError(f"{out}: is a file, not a folder; a video needs an ending such as .mp4")
-    with atomic.writing(path):
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(None, "it is read-only")
-        probe = atomic.temporary(path)
-        probe.touch()
-        probe.unlink()
+    atomic.check_place(path)
 
 
 def write(

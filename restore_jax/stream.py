@@ -58,7 +58,7 @@ def super_resolve(
     """
     chosen = weights if hasattr(weights, "takes_reference") else engine(weights, references is not None, dtype, scale)
     kind = []
-    pairs = _repeated(_fitted(chosen, _checked(frames, references, kind), fov, gains), chosen.repeats)
+    pairs = repeated(_fitted(chosen, _checked(frames, references, kind), fov, gains), chosen.repeats)
     for image, _ in restored(chosen, pairs, tile=tile):
         yield from_float(image, kind[0])
 
@@ -88,8 +88,8 @@ def clip_frames(
         pairs = zip(video.frames(wide, indices), references, strict=False)
         pairs = ((to_float(a), None if b is None else to_float(b)) for a, b in pairs)
         fitted = _fitted(chosen, pairs, found and found.fov, found.gains if found else (1.0, 1.0, 1.0))
-        repeated = itertools.chain.from_iterable(map(itertools.repeat, fitted, counts))
-        for image, after in restored(chosen, repeated, state, tile, known=known):
+        again = itertools.chain.from_iterable(map(itertools.repeat, fitted, counts))
+        for image, after in restored(chosen, again, state, tile, known=known):
             yield from_float(image, dtype), after
 
     return frames
@@ -122,7 +122,7 @@ def _checked(frames, references, kind: list):
 _END = object()
 
 
-def _repeated(pairs: Iterable, half: int) -> Iterator:
+def repeated(pairs: Iterable, half: int) -> Iterator:
     """The items, the first and the last of them `half` times more."""
     item = None
     for number, item in enumerate(pairs):

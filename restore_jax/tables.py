@@ -82,14 +82,12 @@ def own_data(number: str) -> tuple[str, ...]:
 
 def missing_data(name: str) -> str:
     """What to do for a dataset that is not built, or ""."""
-    import data_prep
+    from restore_jax.data.built import folder_of, newest
 
     parts = ("realmcvsr/lrx4", "realmcvsr/hr") if name == "realmcvsr" else (name,)
-    for part in parts:
-        folder = data_prep.data_folder() / "/".join(data_prep.find(part)[:2])
-        if not any(folder.glob("[0-9]*.*.*")):
-            return f"needs {name}: restore-jax data build {name} TREE"
-    return ""
+    if all(newest(folder_of(part)) for part in parts):
+        return ""
+    return f"needs {name}: restore-jax data build {name} TREE"
 
 
 # ------------------------------------------------------------------------------------------------------------- filling

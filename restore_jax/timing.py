@@ -1,4 +1,7 @@
-"""Time and memory of programs: run in turn, so that whatever else the machine does falls on all of them alike."""
+"""Time and memory of programs: run in turn, so that whatever else the machine does falls on all of them alike.
+
+What both are of is mostly networks whose weights are drawn: neither depends on what was learnt.
+"""
 
 import contextlib
 import math
@@ -48,7 +51,33 @@ def _resident(field: str) -> int:
         for line in pathlib.Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) * 1024
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Bytes of host memory that this process has had at most so far."""
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def drawn_variables(model) -> dict:
+    """A network's variables, float32 NumPy, of random numbers that keep activations within bounds; statistics are 1.
+
+    Drawn here because flax's initialisers would take seconds to compile.
+    """
+    import jax
+    import numpy as np
+
+    from restore_jax.models import variable_shapes
+
+    rng = np.random.default_rng(0)
+
+    def drawn(leaf):
+        return rng.normal(0, 0.3 * max(1, np.prod(leaf.shape[:-1])) ** -0.5, leaf.shape).astype(np.float32)
+
+    variables = jax.tree.map(drawn, variable_shapes(model))
+    if "batch_stats" in variables:
+        variables["batch_stats"] = jax.tree.map(np.ones_like, variables["batch_stats"])
+    return variables

@@ -206,12 +206,10 @@ def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
     import jax
 
     from restore_jax import weights
+    from restore_jax.report import say
     from restore_jax.training.checkpoint import Checkpoints
     from restore_jax.training.mesh import shardings_of
     from restore_jax.training.state import create_state
-
-    def say(text):
-        print(text, file=sys.stderr, flush=True)
 
     layout = shardings_of(abstract)
     if (found := checkpoints.restore_newest(abstract, say)) is not None:

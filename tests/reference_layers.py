@@ -1,4 +1,4 @@
-"""Layers of defocus blur and the background behind them in NumPy and SciPy: the oracle for `ops.layers` and for `fill`.
+"""Layers of defocus blur and the background behind them in NumPy and SciPy: oracle of `ops.render_layers` and `fill`.
 
 Written as the sentences of networks.md section 3 say it, over whole images, one layer and one pixel at a time.
 """

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from goldens import channels_last
 
 from restore_jax import models, weights
 from restore_jax.models.basicvsr import BasicVSR
@@ -17,10 +18,6 @@ from restore_jax.weights.conversion import parameter_shapes
 from restore_jax.weights.files import flatten
 
 SMALL = {"num_feat": 8, "num_blocks": 2}
-
-
-def channels_last(array):
-    return jnp.asarray(np.moveaxis(array, -3, -1))
 
 
 @functools.cache

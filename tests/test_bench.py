@@ -73,7 +73,7 @@ def test_the_numbers_of_a_row_agree(ran):
 
 def test_costs_are_those_of_the_networks(ran):
     cost = {row["name"]: row["macs"] for row in ran[1]["rows"]}
-    assert cost["IFAN N=2 width 4"] == macs.model_macs(models.create("ifan", width=4, num_filters=2), 48, 64)
+    assert cost["IFAN N=2 width 4"] == macs.restoring_macs(models.create("ifan", width=4, num_filters=2), 48, 64)
     assert cost["predict and IAC"] == 6 * 8 * 2 * 7 * 16 * 16
     assert cost["predict and IAC, forward"] == 8 * 6 * 6 * 2 * 7 * 16 * 16
     # The prediction twice (going back the bias is not needed again), then the gradients of code and kernel.

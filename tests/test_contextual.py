@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gradients import assert_gradients
 
 from restore_jax.ops import contextual
 
@@ -11,19 +12,6 @@ from restore_jax.ops import contextual
 def maps(*shapes, seed=0):
     rng = np.random.default_rng(seed)
     return [jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes]
-
-
-def assert_gradients(loss, formula, arrays, seed=1):
-    """Gradients of `loss` in random directions against differences of `formula`, float64 NumPy."""
-    gradients = jax.jit(jax.grad(loss, tuple(range(len(arrays)))))(*arrays)
-    rng = np.random.default_rng(seed)
-    arrays = [np.asarray(array, np.float64) for array in arrays]
-    for which, gradient in enumerate(gradients):
-        for _ in range(4):
-            direction = rng.standard_normal(gradient.shape)
-            ends = [[a + s * direction if i == which else a for i, a in enumerate(arrays)] for s in (-1e-7, 1e-7)]
-            slope = (formula(*ends[1]) - formula(*ends[0])) / 2e-7
-            np.testing.assert_allclose(np.vdot(gradient, direction), slope, rtol=1e-3, atol=1e-4)
 
 
 def distances_numpy(x, y):

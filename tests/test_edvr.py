@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from goldens import channels_last
+from random_weights import by_size, drawn
 
 from restore_jax import models, weights
 from restore_jax.errors import InputError
@@ -22,10 +24,6 @@ SIZES = {
     "edvr_m_7frames": ({"num_feat": 64, "num_frames": 7, "num_reconstruct_blocks": 10}, 3_316_515),
     "edvr_l_5frames": ({}, 20_633_827),
 }
-
-
-def channels_last(array):
-    return jnp.asarray(np.moveaxis(array, -3, -1))
 
 
 @functools.cache
@@ -66,9 +64,7 @@ def test_every_parameter_has_a_gradient():
     frames = load()[0][:, :3, :8, :8]
     options = {**SMALL, "num_feat": 8, "num_frames": 3, "num_extract_blocks": 1, "num_reconstruct_blocks": 1}
     model = models.create("edvr", **options, remat=True)
-    rng = np.random.default_rng(0)
-    shapes = parameter_shapes("edvr", options)
-    random = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, x.size**-0.25 / 2, x.shape), jnp.float32), shapes)
+    random = drawn(parameter_shapes("edvr", options), by_size)
     gradient = jax.jit(jax.grad(lambda p: jnp.mean(model.apply(p, frames, train=True)["image"] ** 2)))(random)
     for name, value in flatten(gradient["params"]).items():
         assert np.any(value), name

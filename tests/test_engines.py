@@ -4,13 +4,13 @@ import dataclasses
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from moving_scene import filmed
+from random_weights import by_fan_in, restorer
 
 import restore_jax as rj
-from restore_jax import engines, models, stream
+from restore_jax import engines, stream
 from restore_jax.errors import InputError
 from restore_jax.weights import Restorer
 
@@ -22,18 +22,9 @@ def no_cache(monkeypatch):
     monkeypatch.setenv("RESTORE_JAX_CACHE", "")
 
 
-def tiny(name, frames=2, inputs=None, **options):
-    """A small network with random weights; `inputs`: shapes it takes in place of a clip."""
-    model = models.create(name, **options)
-    shapes = [(1, frames, 16, 16, 3)] if inputs is None else inputs
-    shapes = jax.eval_shape(model.init, jax.random.key(0), *(jnp.zeros(shape) for shape in shapes))
-    rng = np.random.default_rng(0)
-
-    def drawn(leaf):
-        fan = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 100
-        return rng.normal(0, fan**-0.5, leaf.shape).astype(np.float32)
-
-    return Restorer("tiny", model, jax.tree.map(drawn, shapes), {})
+def tiny(name, **options):
+    """A small network with random weights."""
+    return restorer(name, by_fan_in, **options)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +74,7 @@ def test_after_a_stop_it_goes_on_exactly(basicvsr, clip, monkeypatch):
 
 
 def test_windows_of_edvr_repeat_a_clips_ends(clip):
-    weights = tiny("edvr", 3, num_feat=8, num_frames=3, num_extract_blocks=1, num_reconstruct_blocks=1)
+    weights = tiny("edvr", num_feat=8, num_frames=3, num_extract_blocks=1, num_reconstruct_blocks=1)
     apply = jax.jit(weights.model.apply)
     found = list(rj.super_resolve(clip[:3, :16, :20], weights=weights))
     for number, numbers in enumerate(([0, 0, 1], [0, 1, 2], [1, 2, 2])):
@@ -122,7 +113,7 @@ def test_clips_overlap_and_give_each_frame_once(count, shown):
 
 
 def test_a_network_of_stills_restores_every_frame_by_itself(clip):
-    weights = tiny("srresnet", inputs=[(1, 16, 16, 3)], num_feat=4, num_blocks=1, scale=2)
+    weights = tiny("srresnet", num_feat=4, num_blocks=1, scale=2)
     weights = dataclasses.replace(weights, params=jax.tree.map(np.abs, weights.params))  # variances are above 0
     found = list(rj.super_resolve(clip[:2], weights=engines.engine(weights, False, scale=2), scale=2))
     expected = np.asarray(jax.jit(weights.model.apply)(weights.params, clip[:2])["image"])
@@ -131,7 +122,7 @@ def test_a_network_of_stills_restores_every_frame_by_itself(clip):
 
 def test_a_network_of_pairs_takes_references_as_fine_as_its_result(clip):
     """Of half the field of view and the frames' size, so enlarged twice, and cut to multiples of 4."""
-    weights = tiny("dcsr", inputs=[(1, 16, 16, 3)] * 2, num_feat=4, num_blocks=(1, 1, 1), scale=4)
+    weights = tiny("dcsr", num_feat=4, num_blocks=(1, 1, 1), scale=4)
     (found,) = rj.super_resolve(clip[:1], clip[1:2], weights=engines.engine(weights), fov=2.0)
     reference = np.clip(cv2.resize(clip[1], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), 0, 1)
     height, width = (side // 4 * 4 for side in reference.shape[:2])

@@ -378,7 +378,7 @@ def test_a_dataset_that_is_not_built_says_how(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RESTORE_JAX_DATA", str(tmp_path))
     assert cli.main(["evaluate", "defocus", "--data", "rtf"]) == 2
     assert capsys.readouterr().err == (
-        f"restore-jax: {tmp_path / 'rtf' / 'sigma'}: not built; build it by: restore-jax data build rtf TREE\n"
+        f"restore-jax: {tmp_path / 'rtf' / 'sigma'}: not built yet; build it by: restore-jax data build rtf TREE\n"
     )
     assert cli.main(["evaluate", "--table", "fig3.5"]) == 0
     assert capsys.readouterr().out.count("data build cuhk_blur/train504 TREE") == 4

@@ -1,12 +1,12 @@
 """Tables of chapter VI on virtual clips: what is remembered, adaptation clip by clip, balance of fields of view."""
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
+from random_weights import by_size, restorer
 from skimage.metrics import peak_signal_noise_ratio
 
-from restore_jax import cli, evaluate_memory, evaluate_vsr, models, published, weights
+from restore_jax import cli, evaluate_memory, evaluate_vsr, published, weights
 from restore_jax.data.dead_leaves import dead_leaves
 
 OPTIONS = {"num_feat": 4, "num_blocks": 1, "memory": {"keys": 4, "basis": 6, "size": 8}}
@@ -22,10 +22,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """The smallest network with memory, of random weights."""
-    model = models.create("basicvsr", **OPTIONS)
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 2, 16, 16, 3), np.float32))
-    params = jax.tree.map(lambda x: rng.normal(0, x.size**-0.25 / 4, x.shape).astype(np.float32), shapes)
+    params = restorer("basicvsr", lambda shape: by_size(shape) / 2, **OPTIONS).params
     path = tmp_path_factory.mktemp("weights") / "final.safetensors"
     weights.save(path, params, "basicvsr", OPTIONS)
     return str(path)

@@ -9,15 +9,15 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from random_weights import by_size, restorer
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import data_prep
 from data_prep.realmcvsr.reduction import reduce_tree
-from restore_jax import cli, engines, evaluate, evaluate_vsr, metrics_fov, models, published
+from restore_jax import cli, engines, evaluate, evaluate_vsr, metrics_fov, published
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
 from restore_jax.ops.imresize import imresize
-from restore_jax.weights import Restorer
 
 SIZE, COUNTS = (64, 96), {"0003": 3, "0010": 2}
 
@@ -39,11 +39,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tiny():
     """The smallest network that takes both references, with random weights and windows of three frames."""
-    model = models.create("refvsr", mid_channels=4, num_blocks=1, references="dual")
-    shapes = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: rng.normal(0, x.size**-0.25 / 2, x.shape).astype(np.float32), shapes)
-    return Restorer("tiny", model, params, {"window": 3})
+    return restorer("refvsr", by_size, {"window": 3}, mid_channels=4, num_blocks=1, references="dual")
 
 
 def table_of(out):

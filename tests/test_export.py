@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_weights import drawn
 
 from restore_jax import cli, models, weights
 from restore_jax.errors import InputError
@@ -24,9 +25,7 @@ SIZES = (32, 48), (40, 21)  # the second is no multiple of anything
 
 def restorer(network, **options):
     """Random weights of a small network."""
-    rng = np.random.default_rng(0)
-    shapes = parameter_shapes(network, options)
-    params = jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape).astype(np.float32), shapes)
+    params = drawn(parameter_shapes(network, options), 0.1)
     return weights.Restorer(network, models.create(network, **options), params, {})
 
 

@@ -1,5 +1,6 @@
 """macs.py: hand-computed small cases, brute force for convolutions, and the costs the dissertation prints."""
 
+import functools
 import itertools
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from restore_jax import models
-from restore_jax.macs import macs, model_macs, refvsr_macs, restoring_macs
+from restore_jax.macs import macs, restoring_macs
 
 
 def shape(*sides):
@@ -136,20 +137,47 @@ def test_a_loop_of_unknown_length_is_refused():
 )
 def test_ifan_costs_what_the_dissertation_prints(options, billions):
     """Tables 4.6 and 4.7, 1280x720, published width; the tables also count elementwise operations, 0.3 %."""
-    assert model_macs(models.create("ifan", **options), 720, 1280) / 1e9 == pytest.approx(billions, rel=0.005)
+    assert restoring_macs(models.create("ifan", **options), 720, 1280) / 1e9 == pytest.approx(billions, rel=0.005)
 
 
 def test_the_filter_map_is_counted_once():
     """One more filter pair costs its 1x1 convolution, from 4 width channels to 7 planes of 4 width, and no more."""
-    costs = [model_macs(models.create("ifan", width=4, num_filters=n), 64, 64) for n in (3, 4)]
+    costs = [restoring_macs(models.create("ifan", width=4, num_filters=n), 64, 64) for n in (3, 4)]
     assert costs[1] - costs[0] == 8 * 8 * 16 * 7 * 16
 
 
 def test_dual_pixel_views_cost_three_more_input_channels():
     single, dual = (
-        model_macs(models.create("ifan", width=4, num_filters=2, input=i), 64, 64) for i in ("single", "dual")
+        restoring_macs(models.create("ifan", width=4, num_filters=2, input=i), 64, 64) for i in ("single", "dual")
     )
     assert dual - single == 64 * 64 * 9 * 3 * 4
+
+
+def refvsr_macs(model, height, width):
+    """Multiply-accumulates of a RefVSR's parts for one frame of height x width pixels, with references of that size.
+
+    prepare: matching and aligning a frame's references; flow: what aligns a neighbour; propagate: a step of a cell;
+    reconstruct: the upsampling. A window of 7 frames takes 7, 6, 8 and 1 of them: both directions meet at its centre.
+    Where the height is no multiple of what the network takes, as 1080 for two references of real HD, it is rounded up.
+    """
+    height, width = (-(-side // max(model.multiples)) * max(model.multiples) for side in (height, width))
+    frame = shape(1, height, width, 3)
+    reference = (frame, frame) if model.references == "dual" else frame
+    variables = models.variable_shapes(model)
+
+    def part(name):
+        return functools.partial(model.apply, method=name)
+
+    prepared = jax.eval_shape(part("prepare"), variables, frame, reference)
+    flow = jax.eval_shape(part("flow"), variables, frame, frame)
+    state = jax.eval_shape(lambda: model.initial_state(1, height, width))
+    backward = state if model.bidirectional else None
+    return {
+        "prepare": macs(part("prepare"), variables, frame, reference),
+        "flow": macs(part("flow"), variables, frame, frame),
+        "propagate": macs(part("propagate"), variables, state, prepared, flow),
+        "reconstruct": macs(part("reconstruct"), variables, prepared, state, backward),
+    }
 
 
 def window(parts, steps=8, alignments=6, flow=False):
@@ -161,7 +189,7 @@ def window(parts, steps=8, alignments=6, flow=False):
 @pytest.mark.parametrize("options", [{}, {"references": "dual"}, {"frame_alignment": "match", "bidirectional": False}])
 def test_the_parts_of_refvsr_are_its_window(options):
     model = models.create("refvsr", mid_channels=4, num_blocks=1, **options)
-    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    variables = models.variable_shapes(model)
     frames = shape(1, 7, 16, 16, 3)
     inputs = frames, (frames, frames) if "references" in options else frames
     whole = macs(lambda *inputs: model.apply(*inputs)["image"], variables, *inputs)
@@ -214,7 +242,7 @@ def test_the_flow_network_is_left_out_of_a_window():
 
 def test_a_long_clip_costs_both_directions_a_frame():
     model = models.create("basicvsr", num_feat=4, num_blocks=1)
-    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    variables = models.variable_shapes(model)
     frame, flow, state = shape(1, 16, 16, 3), shape(1, 16, 16, 2), shape(1, 16, 16, 4)
 
     def part(name, *inputs, **options):
@@ -227,6 +255,6 @@ def test_a_long_clip_costs_both_directions_a_frame():
 def test_a_reference_is_as_fine_as_the_output_and_sees_half():
     model = models.create("ttsr", num_feat=4, num_blocks=(1, 1, 1, 1), vgg_divisor=16)
     inputs = shape(1, 16, 32, 3), shape(1, 32, 64, 3)
-    variables = jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    variables = models.variable_shapes(model)
     expected = macs(lambda *inputs: model.apply(*inputs)["image"], variables, *inputs)
     assert restoring_macs(model, 16, 32) == expected

@@ -123,7 +123,7 @@ def test_the_disc_of_a_gaussian_is_the_closest_of_all():
         return ((share * inside + (1 - share) * outside) * 2 * np.pi * r * step).sum()
 
     best = minimize_scalar(distance, bounds=(0.5, 8), method="bounded", options={"xatol": 1e-6}).x
-    assert metrics.disc_of_sigma(sigma) == pytest.approx(best, rel=5e-4)
+    assert metrics.RADIUS_PER_SIGMA * sigma == pytest.approx(best, rel=5e-4)
     assert metrics.sigma_of_disc(best) == pytest.approx(sigma, rel=5e-4)
 
 

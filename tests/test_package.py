@@ -46,8 +46,9 @@ LAYERS = {
     "adaptation": {"errors", "restore", "weights"},
     "weights": {"atomic", "codecs", "errors", "models"},
     "restore": {"errors", "io", "weights"},
-    "export": {"atomic", "errors", "restore"},
-    "defocus": {"atomic", "classical", "errors", "io", "ops", "restore", "weights"},
+    "export": {"atomic", "engines", "errors", "restore"},
+    "defocus": {"atomic", "classical", "errors", "io", "ops", "panels", "restore", "weights"},
+    "panels": set(),
     "classical": {"classical"},
     "app": {
         *("cli", "cli_defocus", "cli_vsr", "data", "defocus", "errors", "io", "restore", "stream", "video", "weights"),

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from goldens import assert_image, channels_last, windows
+from random_weights import by_size, drawn
 
 from restore_jax import models, weights
 from restore_jax.errors import InputError
@@ -21,29 +23,12 @@ KINDS = {"refvsr": SMALL, "refvsr_hd": {**SMALL, "mode": "hd"}}
 FROZEN = ("flow_network/", "matcher/normalisation/")
 
 
-def channels_last(array):
-    return jnp.asarray(np.moveaxis(array, -3, -1))
-
-
 @functools.cache
 def load(kind):
     folder = pathlib.Path(__file__).parent / "golden"
     arrays = [dict(np.load(folder / f"{name}.npz")) for name in (f"{kind}_golden", f"{kind}_weights", "spynet_weights")]
     params = weights.convert("refvsr", arrays[1] | arrays[2], **KINDS[kind])
     return arrays[0], params
-
-
-def windows(arrays):
-    """Frames and references of the first window, and of the one a frame later."""
-    first = [channels_last(arrays[name]) for name in ("lrs", "refs")]
-    new = [channels_last(arrays[name])[:, None] for name in ("lrs_next", "refs_next")]
-    return first, [jnp.concatenate([x[:, 1:], y], 1) for x, y in zip(first, new, strict=True)]
-
-
-def assert_image(ours, expected):
-    """All but one pixel in a thousand, which a flipped patch index may move."""
-    far = np.abs(ours - channels_last(expected)).max(-1) > 1e-4
-    assert far.mean() <= 1e-3
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -198,9 +183,7 @@ def test_a_small_reference_is_placed_in_the_middle_and_a_large_one_cut():
 
 def test_unidirectional_uses_every_parameter(golden):
     options = {**SMALL, "bidirectional": False, "fusion": "current"}
-    shapes = parameter_shapes("refvsr", options)
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, x.size**-0.25 / 2, x.shape), jnp.float32), shapes)
+    params = drawn(parameter_shapes("refvsr", options), by_size)
     model = models.create("refvsr", **options)
     inputs = random_inputs(8, 8, 8, 8, frames=2)
     gradients = jax.jit(jax.grad(lambda p: jnp.sum(model.apply(p, *inputs, train=True)["image"] ** 2)))(params)

@@ -1,4 +1,4 @@
-"""ops/layers and the filled background of ops/render against loops over layers and pixels."""
+"""ops/render_layers and the filled background of ops/render against loops over layers and pixels."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from restore_jax.ops import layers, render
+from restore_jax.ops import render
+from restore_jax.ops.render_layers import render_layers
 from tests import reference_layers, reference_render
 
 RNG = np.random.default_rng(0)
@@ -19,7 +20,7 @@ JUMPS = np.full(
     (30, 40), 12.0, np.float32
 )  # COC: a far wall, a slanted nearer one over it, both behind the focal plane
 JUMPS[6:24, 14:26] = np.linspace(4, 6, 12)
-RENDER = jax.jit(layers.render_layers, static_argnames="max_sigma")
+RENDER = jax.jit(render_layers, static_argnames="max_sigma")
 
 
 @pytest.mark.parametrize(

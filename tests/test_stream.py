@@ -4,10 +4,10 @@ import itertools
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from moving_scene import filmed
+from random_weights import by_fan_in, restorer
 
 import restore_jax as rj
 from restore_jax import engines, models, stream
@@ -20,16 +20,7 @@ WINDOW = 3
 @pytest.fixture(scope="module")
 def tiny():
     """The smallest RefVSR with random weights."""
-    model = models.create("refvsr", mid_channels=4, num_blocks=1)
-    frames = jnp.zeros((1, 3, 16, 16, 3))
-    shapes = jax.eval_shape(model.init, jax.random.key(0), frames, frames)
-    rng = np.random.default_rng(0)
-
-    def drawn(leaf):
-        fan = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 100
-        return rng.normal(0, fan**-0.5, leaf.shape).astype(np.float32)
-
-    return Restorer("tiny", model, jax.tree.map(drawn, shapes), {"window": WINDOW})
+    return restorer("refvsr", by_fan_in, {"window": WINDOW}, mid_channels=4, num_blocks=1)
 
 
 @pytest.fixture(scope="module")
@@ -185,4 +176,4 @@ def test_weights_that_do_not_fit(tiny):
 
 def test_all_ends_are_repeated():
     for count, half in itertools.product((1, 2, 5), (0, 1, 3)):
-        assert list(stream._repeated(range(count), half)) == repeated(range(count), half)
+        assert list(stream.repeated(range(count), half)) == repeated(range(count), half)

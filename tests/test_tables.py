@@ -27,7 +27,6 @@ from restore_jax import (
 from restore_jax.config import load_config
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
-from restore_jax.macs import variable_shapes
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"width": 4, "num_filters": 2, "disparity": False}
@@ -54,7 +53,7 @@ def pairs(tmp_path_factory):
 def save(path, options=SMALL):
     """Random weights of a small IFAN."""
     rng = np.random.default_rng(0)
-    shapes = variable_shapes(models.create("ifan", **options))
+    shapes = models.variable_shapes(models.create("ifan", **options))
     params = jax.tree.map(lambda x: rng.normal(0, 0.02, x.shape).astype(np.float32), shapes)
     path.parent.mkdir(parents=True, exist_ok=True)
     weights.save(path, params, "ifan", options)
@@ -93,7 +92,7 @@ def test_every_row_has_its_config(role):
     ],
 )
 def test_parameters_are_those_of_the_published_networks(role, parameters):
-    shapes = variable_shapes(published.network(role).create())
+    shapes = models.variable_shapes(published.network(role).create())
     assert counts.parameters(shapes["params"]) == parameters
 
 

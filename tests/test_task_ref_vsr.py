@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
+from random_weights import by_size
+from random_weights import drawn as drawn_weights
 from scipy.ndimage import correlate1d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -242,7 +244,7 @@ def scene():
 
 @functools.cache
 def shapes_of(model):
-    return jax.eval_shape(model.init, jax.random.key(0), *model.example_inputs())
+    return models.variable_shapes(model)
 
 
 def first_batch(config, data):
@@ -279,10 +281,7 @@ def test_every_word_makes_a_step_and_an_evaluation(word):
 def test_a_step_of_other_references_and_alignments_reaches_every_parameter(words):
     config = tiny_config(words)
     model = small_model(config)
-    rng = np.random.default_rng(0)
-    variables = jax.tree.map(
-        lambda x: jnp.asarray(rng.normal(0, x.size**-0.25 / 2, x.shape), jnp.float32), shapes_of(model)
-    )
+    variables = drawn_weights(shapes_of(model), by_size)
 
     def loss(variables, inputs):
         return task.loss(model, variables, inputs, config)

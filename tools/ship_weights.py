@@ -18,7 +18,8 @@ from restore_jax.weights.files import flatten
 from restore_jax.weights.registry import SHIPPED, sha256
 
 
-def main():
+def main() -> None:
+    """Writes NAME.safetensors and NAME.json into the package's weights/shipped, and prints path, size and sha256."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("weights")
     parser.add_argument("name")

@@ -14,12 +14,11 @@ import sys
 import numpy as np
 
 from restore_jax import atomic
-from restore_jax.defocus import STEPS_PER_PIXEL, read_map
+from restore_jax.defocus import NOT_KNOWN, STEPS_PER_PIXEL, read_map
 from restore_jax.errors import InputError
 from restore_jax.io import find_photos, read_photo, write_photo
 from restore_jax.metrics_defocus import sigma_of_disc
 
-NOT_KNOWN = 65535
 KEPT = (".png", ".jpg", ".jpeg")  # photographs that are copied as they are; others become PNG
 MAPS = (".mat", ".npy", ".png")
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from data_prep.syndof import lens as lenses
 from data_prep.syndof.lens import Lens
-from restore_jax.ops.layers import render_layers
 from restore_jax.ops.render import hidden_background
+from restore_jax.ops.render_layers import render_layers
 
 
 class Example(NamedTuple):

@@ -15,7 +15,7 @@ COC = 7  # pixels: diameter of the circle of confusion
 
 
 class Examples(NamedTuple):
-    """Files."""
+    """Files: two photographs, the second out of focus as a whole, and a clip of each of the two lenses."""
 
     photo: pathlib.Path
     defocused: pathlib.Path

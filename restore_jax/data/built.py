@@ -5,23 +5,38 @@ import pathlib
 from restore_jax.errors import InputError
 
 
-def built(name: str, data):
-    """The builder of dataset `name` in data.directory. InputError if it is not there or has no data.split."""
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise InputError(f"data.source={data.source!r} needs TFDS: pip install 'restore-jax[data]'") from None
+def folder_of(name: str, directory: str = "") -> pathlib.Path:
+    """Where dataset `name` has its versions: in `directory`, else where datasets are built unless told."""
     import data_prep
 
     place = name if "/" in name else "/".join(data_prep.find(name)[:2])
-    folder = pathlib.Path(data.directory or data_prep.data_folder()).expanduser() / place
+    return pathlib.Path(directory or data_prep.data_folder()).expanduser() / place
+
+
+def newest(folder: pathlib.Path) -> pathlib.Path | None:
+    """The newest version in a dataset's folder, None if it is not built."""
     # What a killed build left is called incomplete.*.
-    versions = sorted(path for path in folder.glob("[0-9]*.*.*") if path.is_dir())
-    if not versions:
+    return max((path for path in folder.glob("[0-9]*.*.*") if path.is_dir()), default=None)
+
+
+def open_newest(name: str, directory: str = ""):
+    """The TFDS builder of the newest version of dataset `name`. InputError if it is not built, or TFDS is missing."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise InputError(f"{name}: needs TFDS: pip install 'restore-jax[data]'") from None
+    folder = folder_of(name, directory)
+    version = newest(folder)
+    if version is None:
         raise InputError(f"{folder}: not built yet; build it by: restore-jax data build {name} TREE")
-    builder = tfds.builder_from_directory(versions[-1])
-    if data.split not in builder.info.splits:
-        raise InputError(f"{name}: has no split {data.split!r}, but {', '.join(builder.info.splits)}")
+    return tfds.builder_from_directory(version)
+
+
+def built(name: str, split: str, directory: str = ""):
+    """`open_newest` of a dataset that has `split`. InputError besides if it has not."""
+    builder = open_newest(name, directory)
+    if split not in builder.info.splits:
+        raise InputError(f"{name}: has no split {split!r}, but {', '.join(builder.info.splits)}")
     return builder
 
 

@@ -103,7 +103,7 @@ def open_real_clips(data) -> "RealClips":
     parts = []
     for name, views in ((low, low_views), (f"realmcvsr/hr{part}", high_views), (f"realmcvsr/hr{part}", truth)):
         if views:
-            builder = built(name, data)
+            builder = built(name, data.split, data.directory)
             parts.append((records(builder, data.split, views.values()), views))
             clips = builder.info.metadata[data.split]
     return RealClips(parts, clips, data)

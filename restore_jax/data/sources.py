@@ -236,7 +236,7 @@ def by_stem(folder) -> dict[str, pathlib.Path]:
 
 
 def _tfds(data):
-    builder = built(data.name, data)
+    builder = built(data.name, data.split, data.directory)
     chosen = {}
     for view in data.views:
         there = [feature for feature in FEATURES[view] if feature in builder.info.features]

@@ -44,3 +44,20 @@ def create(name: str, **options):
     if unknown:
         raise ValueError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}")
     return network(**options)
+
+
+def example_inputs(model) -> tuple:
+    """Shapes that a network's `init` may be called with, by position: its own, or one small picture."""
+    import jax
+    import jax.numpy as jnp
+
+    if hasattr(model, "example_inputs"):
+        return model.example_inputs()
+    return (jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32),)
+
+
+def variable_shapes(model) -> dict:
+    """Shapes of a network's variables, {"params": ...} and the like; nothing is computed."""
+    import jax
+
+    return jax.eval_shape(model.init, jax.random.key(0), *example_inputs(model))

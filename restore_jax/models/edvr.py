@@ -43,7 +43,7 @@ class Extractor(nn.Module):
 
     `apply(params, frames (b, t, h, w, 3))`, t = num_frames, sides multiples of 4. Returns (features (b, h, w, c),
     offset (b, t)): the mean absolute offset in pixels of each frame's alignment, which a diverging run shows first.
-    A stream calls "pyramid" once a frame, "align" once a pair, and "fuse".
+    Its steps: `pyramid` of a frame, `align` of a frame's pyramid to the centre's, `fuse` of all.
     """
 
     features: int

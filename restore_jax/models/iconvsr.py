@@ -32,8 +32,8 @@ class IconVSR(nn.Module):
       flow_backward, flow_forward (b, t - 1, h, w, 2): from frame i to i + 1, and from i + 1 to i.
       offset (b, n, 5): mean absolute offset, pixels, of the alignments at the n keyframes.
 
-    A stream computes a frame at a time by `apply(..., method=)`: "flow", "keyframe_features", "propagate",
-    "reconstruct"; `initial_state` is what precedes either end of a clip. It pads its frames with `pad_sides`.
+    Its steps by themselves, a frame at a time, by `apply(..., method=)`: "flow", "keyframe_features", "propagate",
+    "reconstruct", of frames padded with `pad_sides`; `initial_state` is what precedes either end of a clip.
     """
 
     num_feat: int = 64
@@ -141,10 +141,10 @@ class IconVSR(nn.Module):
         return self.upsampler(self.fused(forward, frame), frame)
 
 
-def keyframes(count: int, stride: int, shift: int = 0) -> np.ndarray:
-    """Which of `count` frames are keyframes (count,): every stride-th from -shift, and the last."""
+def keyframes(count: int, stride: int) -> np.ndarray:
+    """Which of `count` frames are keyframes, (count,) bool: every stride-th from the first, and the last."""
     numbers = np.arange(count)
-    return ((numbers + shift) % stride == 0) | (numbers == count - 1)
+    return (numbers % stride == 0) | (numbers == count - 1)
 
 
 def extend_ends(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t2 h w 3"]:

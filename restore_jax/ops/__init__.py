@@ -3,14 +3,17 @@
 import importlib
 
 _SUBMODULES = (
+    "attention",
     "contextual",
     "convolution",
     "deconv",
     "deform_conv",
     "filtering",
+    "imresize",
     "matching",
     "patches",
     "render",
+    "render_layers",
     "resize",
     "scene",
     "warp",

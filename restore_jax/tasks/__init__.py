@@ -1,12 +1,12 @@
-"""What a run optimises. A task is a module with three functions, found by its name:
+"""What a run optimises. A task is a module of five functions, found by its name:
 
-initial_params(model, key, config) -> params
+initial_params(model, key, config) -> variables             fresh ones: {"params": ...} and other collections
 inputs(example, key, config) -> dict of arrays              on the device, one example: augmentation, rendering
 evaluation_inputs(example, key, config) -> the same         without augmentation
-phases(config) -> ((modules, loss), ...)                    what is trained in turn: () or top-level names, and its
-    loss(model, variables, inputs, config)                  inputs of a batch -> (scalar, (metrics, statistics)):
+phases(config) -> ((modules, loss), ...)                    what is trained in turn: top-level names, () for all, and
+    loss(model, variables, inputs, config)                  its loss of a batch -> (scalar, (metrics, statistics)):
                                                             scalars to log, "loss" among them, and changed collections
-evaluate(model, variables, inputs, config) -> (dict, dict)     metrics (b,) of each example, and pictures to look at
+evaluate(model, variables, inputs, config) -> (dict, dict)  metrics (b,) of each example, and pictures to look at
 """
 
 import importlib

@@ -9,7 +9,7 @@ itself. Details are taken from the view that config.loss.supervision names if co
 import jax
 import jax.numpy as jnp
 
-from restore_jax import losses, metrics
+from restore_jax import losses, metrics, models
 from restore_jax.models.vgg import VGG19, imagenet_input
 from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
 from restore_jax.ops.imresize import imresize
@@ -24,10 +24,7 @@ PENALTY = 10.0  # of WGAN-GP
 def initial_params(model, key, config):
     """Fresh variables; config.vgg: VGG19's weights, which matching or textures start from; config.generator: weights of
     the network without its discriminator, which both phases start from."""
-    if hasattr(model, "example_inputs"):
-        frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), model.example_inputs())
-    else:
-        frames = (jnp.zeros((1, 16, 16, 3)),)
+    frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), models.example_inputs(model))
     variables = jax.jit(lambda key: model.init(key, *frames))(key)
     params = dict(variables["params"])
     if config.vgg:

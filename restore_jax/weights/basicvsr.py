@@ -3,6 +3,9 @@
 import re
 
 from restore_jax.weights import spynet
+from restore_jax.weights.renaming import LEAVES, to_our_layout
+
+__all__ = ["OPTIONAL", "our_name", "propagation_layer", "published_name", "to_our_layout", "upsampling_layer"]
 
 # Published constants, and how long the network was trained.
 OPTIONAL = ("flow_network/mean", "flow_network/std", "step_counter")
@@ -32,7 +35,7 @@ def published_name(name: str, layer) -> str | None:
         path = spynet.our_name(name)
         return path and f"flow_network/{path}"
     stem, _, kind = name.rpartition(".")
-    path, leaf = layer(stem), {"weight": "kernel", "bias": "bias"}.get(kind)
+    path, leaf = layer(stem), LEAVES.get(kind)
     return f"{path}/{leaf}" if path and leaf else None
 
 
@@ -47,8 +50,3 @@ def propagation_layer(stem: str) -> str | None:
 def upsampling_layer(stem: str) -> str | None:
     """'upconv1' or 'upsample1.upsample_conv' -> 'upsampler/up_0'."""
     return f"upsampler/{_TAIL[stem]}" if stem in _TAIL else None
-
-
-def to_our_layout(name: str, array):
-    """OIHW to HWIO."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array

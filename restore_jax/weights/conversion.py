@@ -93,15 +93,7 @@ def network(name: str, options: dict):
 
 
 def parameter_shapes(name: str, options: dict) -> dict:
-    """Shapes of the network's variables, {"params": ...} and the like, without computing anything."""
-    import jax
-    import jax.numpy as jnp
+    """Shapes of the variables of the network `create(name, **options)`; nothing is computed."""
+    from restore_jax.models import create, variable_shapes
 
-    from restore_jax.models import create
-
-    model = create(name, **options)
-    if hasattr(model, "example_inputs"):
-        inputs = model.example_inputs()
-    else:
-        inputs = (jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32),)
-    return jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    return variable_shapes(create(name, **options))

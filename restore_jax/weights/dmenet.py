@@ -1,6 +1,6 @@
 """Names and layouts of the published DMENet checkpoint (TensorLayer .npz; "/" or "." between the parts of a name)."""
 
-import re
+from restore_jax.weights.renaming import by_rules
 
 # Ours (a path in the parameter tree) <- published, by regular expression. First the convolutions with batch
 # normalisation, published as c… and b… beside each other, then those without.
@@ -35,9 +35,9 @@ def our_name(name: str) -> str | None:
     Moving statistics get the collection in front: 'batch_stats/decoder/level3/conv1/norm/mean'.
     """
     layer, _, kind = name.removesuffix(":0").replace(".", "/").rpartition("/")
-    if path := _match(_PLAIN, layer):
+    if path := by_rules(_PLAIN, layer):
         return f"{path}/{_CONVOLUTION[kind]}" if kind in _CONVOLUTION else None
-    path = _match(_NORMALISED, layer)
+    path = by_rules(_NORMALISED, layer)
     if path is None:
         return None
     if layer.rpartition("/")[2].startswith("c"):
@@ -45,13 +45,6 @@ def our_name(name: str) -> str | None:
     if kind in _STATISTICS:
         return f"batch_stats/{path}/norm/{_STATISTICS[kind]}"
     return f"{path}/norm/{_SHIFT[kind]}" if kind in _SHIFT else None
-
-
-def _match(rules, layer: str) -> str | None:
-    for pattern, path in rules:
-        if match := re.fullmatch(pattern, layer):
-            return path.format(*match.groups())
-    return None
 
 
 def to_our_layout(name: str, array):

@@ -2,7 +2,8 @@
 
 import re
 
-from restore_jax.weights.basicvsr import published_name, to_our_layout, upsampling_layer
+from restore_jax.weights.basicvsr import published_name, upsampling_layer
+from restore_jax.weights.renaming import to_our_layout
 
 __all__ = ["OPTIONAL", "extractor_layer", "our_name", "to_our_layout"]
 

@@ -3,7 +3,8 @@
 import re
 
 from restore_jax.weights import edvr
-from restore_jax.weights.basicvsr import OPTIONAL, propagation_layer, published_name, to_our_layout
+from restore_jax.weights.basicvsr import OPTIONAL, propagation_layer, published_name
+from restore_jax.weights.renaming import to_our_layout
 
 __all__ = ["OPTIONAL", "our_name", "to_our_layout"]
 

@@ -2,6 +2,8 @@
 
 import re
 
+from restore_jax.weights.renaming import LEAVES
+
 # Ours (a path in the parameter tree, without kernel/bias) <- published, by regular expression.
 _RULES = (
     (r"conv_res\.0\.0", "reconstructor/conv_in"),
@@ -31,7 +33,7 @@ OPTIONAL = ("reblur_predictor/",)
 def our_name(name: str) -> str | None:
     """'Network.conv1_1.0.weight' -> 'feature_encoder/conv1_1/kernel'; None for a name IFAN does not have."""
     stem, _, kind = name.rpartition(".")
-    leaf = {"weight": "kernel", "bias": "bias"}.get(kind)
+    leaf = LEAVES.get(kind)
     if leaf is None:
         return None
     for published, ours in _PREDICTORS.items():

@@ -1,6 +1,8 @@
 """Names and layouts of the published RCAN checkpoints (BasicSR's)."""
 
-import re
+from restore_jax.weights.renaming import LEAVES, by_rules, to_our_layout
+
+__all__ = ["OPTIONAL", "our_name", "to_our_layout"]
 
 # Ours (a path in the parameter tree, without kernel/bias) <- published, by regular expression.
 _BLOCK = r"body\.(\d+)\.residual_group\.(\d+)\.rcab\."
@@ -24,13 +26,5 @@ OPTIONAL = ()
 def our_name(name: str) -> str | None:
     """'body.0.conv.weight' -> 'group_0/conv_out/kernel'; None for a name RCAN does not have."""
     stem, _, kind = name.rpartition(".")
-    leaf = {"weight": "kernel", "bias": "bias"}.get(kind)
-    for pattern, path in _RULES:
-        if leaf and (match := re.fullmatch(pattern, stem)):
-            return f"{path.format(*match.groups())}/{leaf}"
-    return None
-
-
-def to_our_layout(name: str, array):
-    """OIHW to HWIO."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    leaf, path = LEAVES.get(kind), by_rules(_RULES, stem)
+    return f"{path}/{leaf}" if leaf and path else None

@@ -3,6 +3,9 @@
 import re
 
 from restore_jax.weights import edvr, spynet
+from restore_jax.weights.renaming import LEAVES, by_rules, to_our_layout
+
+__all__ = ["OPTIONAL", "our_name", "to_our_layout"]
 
 # Ours (a path in the parameter tree, without kernel/bias) <- published, by regular expression.
 _RULES = (
@@ -56,8 +59,7 @@ def our_name(name: str) -> str | None:
         path = spynet.our_name(name)
         return path and f"flow_network/{path}"
     stem, _, kind = name.rpartition(".")
-    leaf = {"weight": "kernel", "bias": "bias"}.get(kind)
-    path = _layer(stem)
+    leaf, path = LEAVES.get(kind), _layer(stem)
     return f"{path}/{leaf}" if leaf and path else None
 
 
@@ -72,12 +74,4 @@ def _layer(stem: str) -> str | None:
     if match := re.fullmatch(r"(aa[12])\.align\.(.*)", stem):
         layer = _AFFINE_LAYERS.get(match[2])
         return layer and f"{_AFFINES[match[1]]}/{layer}"
-    for pattern, path in _RULES:
-        if match := re.fullmatch(pattern, stem):
-            return path.format(*match.groups())
-    return None
-
-
-def to_our_layout(name: str, array):
-    """OIHW to HWIO."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    return by_rules(_RULES, stem)

@@ -5,6 +5,10 @@ No manifest or file was at hand to check the names against; an unknown, missing 
 
 import re
 
+from restore_jax.weights.renaming import LEAVES, by_rules, to_our_layout
+
+__all__ = ["OPTIONAL", "our_name", "to_our_layout"]
+
 # Ours (a path in the parameter tree, without kernel/bias) <- published, by regular expression.
 _RULES = (
     (r"SFE\.conv_head", "main/conv_in"),
@@ -47,7 +51,7 @@ def our_name(name: str) -> str | None:
     """'MainNet.SFE.conv_head.weight' -> 'main/conv_in/kernel'; None for a name TTSR does not have."""
     part, _, rest = name.partition(".")
     stem, _, kind = rest.rpartition(".")
-    leaf = {"weight": "kernel", "bias": "bias"}.get(kind)
+    leaf = LEAVES.get(kind)
     if leaf is None:
         return None
     if part == "LTE_copy":
@@ -57,12 +61,5 @@ def our_name(name: str) -> str | None:
             return f"normalisation/{leaf}"
         match = re.fullmatch(r"slice[123]\.(\d+)", stem)
         return f"extractor/{_VGG[match[1]]}/{leaf}" if match and match[1] in _VGG else None
-    for pattern, path in _RULES if part == "MainNet" else ():
-        if match := re.fullmatch(pattern, stem):
-            return f"{path.format(*match.groups())}/{leaf}"
-    return None
-
-
-def to_our_layout(name: str, array):
-    """OIHW to HWIO."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    path = by_rules(_RULES, stem) if part == "MainNet" else None
+    return path and f"{path}/{leaf}"
