@@ -80,6 +80,7 @@ def memory(config) -> None:
     """The network with its memory: both losses (section 6.2.2)."""
     config.model.options.memory = ml_collections.ConfigDict({"keys": 128, "basis": 512, "size": 1024})
     config.loss.update({"norm": "l1", "memory": 1.0})
+    config.memorised = ""
     config.data.update({"views": (*config.data.views, "refs"), "size": 128, "shift": 0.0})
 
 

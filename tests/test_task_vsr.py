@@ -58,7 +58,7 @@ def test_evaluation_is_of_the_centre_frame():
     np.testing.assert_array_equal(pictures["truth"], truth[:, 1])
 
 
-def test_memorising_starts_from_a_backbone_and_moves_the_memory_alone(tmp_path, monkeypatch):
+def test_memorising_moves_the_memory_alone_and_training_goes_on_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("RESTORE_JAX_CACHE", "")
     options = {"num_feat": 4, "num_blocks": 1, "train_flow": False}
     plain = models.create("basicvsr", **options)
@@ -78,3 +78,13 @@ def test_memorising_starts_from_a_backbone_and_moves_the_memory_alone(tmp_path, 
         "bank",
         "memory_fusion",
     }
+
+    config = load_config("configs/vsr.py:memory,tiny")
+    with config.unlocked():
+        config.model.options.update(options | {"train_flow": True})
+        config.memorised = str(tmp_path / "run" / "final.safetensors")
+    start = flatten(task.initial_params(models.create("basicvsr", **config.model.options), jax.random.key(1), config))
+    for path in found:
+        if path.startswith("bank/"):
+            remembered = found[path.replace("lr_queries", "reference_queries")]
+            np.testing.assert_array_equal(start[f"params/{path}"], remembered, err_msg=path)

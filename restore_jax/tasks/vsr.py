@@ -19,7 +19,11 @@ SCALE = 4
 
 
 def initial_params(model, key, config):
-    """Fresh parameters; config.spynet: weights of the flow network; config.backbone: of the network without memory."""
+    """Fresh parameters; config.spynet: weights of the flow network; config.backbone: of the network without memory.
+
+    config.memorised: of this network after memorisation alone. Its bank is taken, and the encoder of LR queries starts
+    as that of reference queries, which sees frames of the same scale: what is looked up means something at once.
+    """
     from restore_jax import weights
 
     variables = jax.jit(model.init)(key, jnp.zeros((1, model_frames(model), 32, 32, 3)))
@@ -30,6 +34,10 @@ def initial_params(model, key, config):
         plain = {name: value for name, value in config.model.options.items() if name != "memory"}
         own = weights.load_into(config.backbone, config.model.name, plain)["params"]
         variables = {"params": {**variables["params"], **own}}
+    if config.get("memorised"):
+        bank = weights.load_into(config.memorised, config.model.name, config.model.options)["params"]["bank"]
+        bank = {**bank, "lr_queries": bank["reference_queries"]}
+        variables = {"params": {**variables["params"], "bank": bank}}
     return {"params": variables["params"]}
 
 
