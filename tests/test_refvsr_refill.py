@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from goldens import assert_image, channels_last, windows
 
 from restore_jax import models, weights
 from restore_jax.models.refvsr import RefVSR
@@ -20,10 +21,6 @@ SMALL = {"mid_channels": 8, "num_blocks": 2, "refill": True}
 FROZEN = ("flow_network/", "matcher/normalisation/")
 
 
-def channels_last(array):
-    return jnp.asarray(np.moveaxis(array, -3, -1))
-
-
 @functools.cache
 def load():
     folder = pathlib.Path(__file__).parent / "golden"
@@ -32,45 +29,33 @@ def load():
     return arrays[0], weights.convert("refvsr", arrays[1] | arrays[2], **SMALL)
 
 
-def windows():
-    arrays = load()[0]
-    first = [channels_last(arrays[name]) for name in ("lrs", "refs")]
-    new = [channels_last(arrays[name])[:, None] for name in ("lrs_next", "refs_next")]
-    return first, [jnp.concatenate([x[:, 1:], y], 1) for x, y in zip(first, new, strict=True)]
-
-
-def assert_image(ours, expected):
-    """All but one pixel in a thousand, which a flipped patch index may move."""
-    far = np.abs(ours - channels_last(expected)).max(-1) > 1e-4
-    assert far.mean() <= 1e-3
-
-
-NOT_YET = pytest.mark.xfail(run=False, reason="mean error .0098 of the golden: something of RefVSR-IR is not known yet")
-
-
-@NOT_YET
-def test_two_windows_are_the_published_network():
-    arrays, params = load()
-    apply = jax.jit(models.create("refvsr", **SMALL, variant="released").apply)
-    first, second = windows()
-    outputs = apply(params, *first)
-    assert_image(outputs["image"], arrays["eval_first"])
-    np.testing.assert_allclose(outputs["flow_forward"][:, 0], channels_last(arrays["flow_1to0"]), atol=1e-5)
-    assert_image(apply(params, *second, outputs["state"])["image"], arrays["eval_second"])
-
-
-@NOT_YET
-def test_gradients_are_the_published_network():
+@functools.cache
+def first_window():
+    """(loss, outputs, gradients) of the first window, as in training."""
     arrays, params = load()
     model = models.create("refvsr", **SMALL, variant="released")
     target = channels_last(arrays["hr"])
 
     def loss(params):
-        image = model.apply(params, *windows()[0], train=True)["image"]
-        return jnp.abs(image - target).mean(), image
+        outputs = model.apply(params, *windows(arrays)[0], train=True)
+        return jnp.abs(outputs["image"] - target).mean(), outputs
 
-    (value, image), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    assert_image(image, arrays["train_first"])
+    (value, outputs), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    return value, outputs, gradients
+
+
+def test_two_windows_are_the_published_network():
+    arrays, params = load()
+    outputs = first_window()[1]
+    assert_image(outputs["image"], arrays["train_first"])
+    np.testing.assert_allclose(outputs["flow_forward"][:, 0], channels_last(arrays["flow_1to0"]), atol=1e-5)
+    apply = jax.jit(models.create("refvsr", **SMALL, variant="released").apply)
+    assert_image(apply(params, *windows(arrays)[1], outputs["state"])["image"], arrays["eval_second"])
+
+
+def test_gradients_are_the_published_network():
+    arrays, _ = load()
+    value, _, gradients = first_window()
     assert float(value) == pytest.approx(float(arrays["l1_loss"]), abs=1e-6)
     gradients = flatten(gradients["params"])
     norms = {our_name(k.removeprefix("gradnorm/")): v for k, v in arrays.items() if k.startswith("gradnorm/")}

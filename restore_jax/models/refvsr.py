@@ -17,8 +17,6 @@ from restore_jax.models.spynet import SPyNet
 from restore_jax.ops.resize import block_mean, resize_bilinear_align_corners, upsample_bicubic
 from restore_jax.ops.warp import warp, warp_released
 
-DIRECTIONS = ("forward", "backward")
-
 
 class RefVSR(nn.Module):
     """Reference-based video super-resolution network.
@@ -303,10 +301,11 @@ class RefVSR(nn.Module):
         return trunk(prepared["frame"], propagated)
 
     def _warped(self, state, flow, direction, carried):
-        """The neighbour's features, those at 2x, and confidence."""
+        """The neighbour's features, those at 2x, and confidence; flow may be a pair: the features', and the rest's."""
+        own, flow = flow if isinstance(flow, tuple) else (flow, flow)
         flow_2x = 2 * resize_bilinear_align_corners(flow, *state["features_2x"].shape[1:3])
         move = warp_released if self.variant == "released" else warp
-        propagated, confidence = move(state["features"], flow), move(state["confidence"], flow)
+        propagated, confidence = move(state["features"], own), move(state["confidence"], flow)
         in_place = self.variant == "released" and direction == "forward" and not carried
         return propagated, move(propagated if in_place else state["features_2x"], flow_2x), confidence
 

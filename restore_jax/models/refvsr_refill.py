@@ -24,8 +24,8 @@ class RefVSRRefill(RefVSR):
       keyframe_stride: a clip's frames 0, stride, 2 stride, ... are keyframes, and a window's last one.
 
     `apply(params, lrs, refs, state=None, train=False)` as of RefVSR, and in the returned dict besides:
-      state: of the forward cell at the frame that is the next window's first, and `shift` (), how far the next window's
-        first frame is behind a keyframe.
+      state: of the forward cell at this window's first frame, that `frame`, from which the next window goes on, and
+        `shift` (), how far the next window's first frame is behind a keyframe.
       confidence, index: for all frames of the window, also with a `state`. flow_forward: from frame i + 1 to i, up to
         the centre; flow_backward: from i to i + 1, of the whole window.
       offset (b, n, 5): mean absolute offset, pixels, of the extractor's alignments at n places, all keyframes.
@@ -72,32 +72,32 @@ class RefVSRRefill(RefVSR):
             return (state, chosen(is_centre, state, at_centre)), state["features"]
 
         def forth(self, carry, seen, refills):
-            state, at_next = carry
-            frame, flow, mark, is_next, backward = seen
+            state, at_first = carry
+            frame, flow, mark, is_first, backward = seen
             state = self.propagate(state, self.marked(frame, mark, refills) | {"backward": backward}, flow)
-            return (state, chosen(is_next, state, at_next)), None
+            return (state, chosen(is_first, state, at_first)), None
 
         def number(n, count):
             return jnp.asarray(np.arange(count) == n)[None]
 
-        seen = (prepared, flow_after_none(self, outputs["flow_backward"], lrs, at_end=True), marks)
-        seen = reverse((*seen, number(centre, lrs.shape[1])))
-        (_, backward), features = scan_frames(self, back, (nothing, nothing), seen, refills, self.remat)
+        none = self.initial_flow(lrs.shape[0], *lrs.shape[2:4])
+        seen = (prepared, joined(outputs["flow_backward"], single(none)), marks, number(centre, lrs.shape[1]))
+        (_, backward), features = scan_frames(self, back, (nothing, nothing), reverse(seen), refills, self.remat)
 
-        # A window after the first has the state of its first frame.
-        start = 0 if state is None else 1
-        seen = (
-            prepared,
-            flow_after_none(self, outputs["flow_forward"], lrs),
-            marks,
-            number(1, lrs.shape[1]),
-            reverse(features),
-        )
-        seen = jax.tree.map(lambda x: x[:, start : centre + 1], seen)
+        # The clip's earlier frames are known by the state at the frame before this window.
         before = nothing if state is None else {name: state[name] for name in nothing}
-        (forward, following), _ = scan_frames(self, forth, (before, nothing), seen, refills, self.remat)
+        first = single(none if state is None else self.flow(lrs[:, 0], state["frame"]))
+        flow = joined(first, outputs["flow_forward"])
+        if self.variant == "released" and self.frame_alignment == "flow":
+            # There all but the features are warped within a window by the flow that the backward direction used last.
+            last_used = jnp.broadcast_to(outputs["flow_backward"][:, :1], outputs["flow_forward"].shape)
+            flow = (flow, joined(first, last_used))
+        seen = (prepared, marks, number(0, lrs.shape[1]), reverse(features))
+        frames, marks, is_first, features = jax.tree.map(lambda x: x[:, : centre + 1], seen)
+        seen = (frames, flow, marks, is_first, features)
+        (forward, at_first), _ = scan_frames(self, forth, (before, nothing), seen, refills, self.remat)
 
-        outputs["state"] = following | {"shift": (shift + 1) % self.keyframe_stride}
+        outputs["state"] = at_first | {"frame": lrs[:, 0], "shift": (shift + 1) % self.keyframe_stride}
         outputs |= {"confidence_forward": forward["confidence"], "confidence_backward": backward["confidence"]}
         image = self.reconstruct(jax.tree.map(lambda x: x[:, centre], prepared), forward, backward)
         outputs["image"] = image if train else jnp.clip(image, 0, 1)
@@ -148,7 +148,11 @@ def chosen(flag, state, other):
     return jax.tree.map(lambda x, y: jnp.where(flag[0], x, y), state, other)
 
 
-def flow_after_none(module: RefVSR, flow, lrs: Float[Array, "b t h w 3"], at_end: bool = False):
-    """A flow for the frame that has no neighbour too: the first, or the one at the end."""
-    none = jax.tree.map(lambda x: x[:, None], module.initial_flow(lrs.shape[0], *lrs.shape[2:4]))
-    return jax.tree.map(lambda x, y: jnp.concatenate([x, y], 1), *((flow, none) if at_end else (none, flow)))
+def single(flow):
+    """A flow as the only one of a sequence."""
+    return jax.tree.map(lambda x: x[:, None], flow)
+
+
+def joined(flow, following):
+    """Two sequences of flows, one after the other."""
+    return jax.tree.map(lambda *x: jnp.concatenate(x, 1), flow, following)
