@@ -15,7 +15,8 @@ Variants, `configs/vsr.py:WORD,WORD`; without the first group's words the networ
     small   32 channels, 6 blocks, a memory of 64, 128, 256
     short   steps for 2 CPU cores; small,virtual,short is what ships as `basicvsr-small` (its card has the commands)
     memory_small
-            memory,small,virtual,short: what ships as `basicvsr-memory-small`, 400 steps from `basicvsr-small`
+            memory,small,virtual,short: what ships as `basicvsr-memory-small`, 500 steps from `basicvsr-small` and
+            from 4,000 of memorise,small,virtual,short (config.memorised)
     tiny    20 steps on drawn pictures, to see that everything runs; after other words too
 """
 
