@@ -13,8 +13,8 @@ Variants, `configs/refvsr.py:WORD,WORD`:
     single_fidelity, current_fusion, forward        without the window in L_Mfid, without PTF, one direction (5.2, 5.3)
     flow_reference, match_frames                    the other alignments (Table 5.4)
     virtual any of them on the virtual triple camera, filmed from photographs (../shared/data/photos)
-    shipped what ships as `refvsr-small`: small,virtual with short windows and the pixel loss alone; then 550 and 600 steps
-            of windows of 7 frames and far references, as states drift in clips longer than those of training
+    shipped what ships as `refvsr-small`: small,virtual with short windows and the pixel loss alone; then 550 and
+            600 steps of windows of 7 frames and far references, as states drift in clips longer than trained on
     tiny    20 steps on drawn pictures, to see that everything runs; after other words too
 """
 
