@@ -129,7 +129,11 @@ def _count_equation(equation, used: list[bool]) -> tuple[int, list[bool]]:
 
 
 def _scan(params, used):
-    body, consts, carries = params["jaxpr"].jaxpr, params["num_consts"], params["num_carry"]
+    body = params["jaxpr"].jaxpr
+    if "ft_in" in params:  # JAX 0.12: (constants, carries, sequences)
+        consts, carries, _ = (len(list(part)) for part in params["ft_in"].unpack())
+    else:
+        consts, carries = params["num_consts"], params["num_carry"]
     while True:  # a carry is used if its last value is, or if the next iteration needs it
         count, needed = _count(body, used)
         again = [u or n for u, n in zip(used[:carries], needed[consts : consts + carries], strict=True)]
