@@ -187,7 +187,6 @@ def drawn_vgg(workdir: pathlib.Path) -> pathlib.Path:
     import jax
 
     from restore_jax import models, weights
-    from restore_jax.macs import variable_shapes
 
     path = workdir / "vgg19_drawn.safetensors"
     if not path.exists():
@@ -197,7 +196,7 @@ def drawn_vgg(workdir: pathlib.Path) -> pathlib.Path:
             scale = math.sqrt(2 / math.prod(leaf.shape[:-1])) if len(leaf.shape) > 1 else 0.0
             return (scale * rng.normal(size=leaf.shape)).astype(np.float16)
 
-        params = jax.tree.map(drawn, variable_shapes(models.create("vgg19")))
+        params = jax.tree.map(drawn, models.variable_shapes(models.create("vgg19")))
         weights.save(path, params, "vgg19", {}, {"licence": "drawn numbers"})
     return path
 

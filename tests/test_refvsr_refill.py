@@ -48,6 +48,7 @@ def test_two_windows_are_the_published_network():
     arrays, params = load()
     outputs = first_window()[1]
     assert_image(outputs["image"], arrays["train_first"])
+    assert_image(jnp.clip(outputs["image"], 0, 1), arrays["eval_first"])
     np.testing.assert_allclose(outputs["flow_forward"][:, 0], channels_last(arrays["flow_1to0"]), atol=1e-5)
     apply = jax.jit(models.create("refvsr", **SMALL, variant="released").apply)
     assert_image(apply(params, *windows(arrays)[1], outputs["state"])["image"], arrays["eval_second"])

@@ -279,6 +279,7 @@ class RefVSR(nn.Module):
         """One step of a cell (Eq. 5.1): the neighbour's state and this frame to this frame's state.
 
         flow: `flow` of this frame and the neighbour, whatever it is before the first frame, where the state is zero.
+          A pair: the first for the features, the second for the rest of the state (RefVSR-IR as released).
         carried: the state comes from the previous window. The release warps it properly then; within a window's
         forward direction it warps the features at once the frame's size in place of those at twice it (quirk a).
         """
