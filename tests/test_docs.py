@@ -18,6 +18,7 @@ import pytest
 import video_samples
 from moving_scene import filmed
 
+import restore_jax
 from restore_jax import cli, io, weights
 from restore_jax.config import load_config
 
@@ -85,8 +86,9 @@ def test_a_command_that_needs_nothing_runs(command, files, monkeypatch, tmp_path
 
 def test_the_worked_example_works(tmp_path, files):
     """Its blocks of code, put where they say, on a copy of this project; then its commands."""
-    for name in ("restore_jax", "configs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    for folder in (pathlib.Path(restore_jax.__file__).parent, ROOT / "configs"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        shutil.copytree(folder, tmp_path / folder.name, ignore=ignored)
     (tmp_path / "tests").mkdir()
     text = EXAMPLE.read_text()
     for where, code in re.findall(r"```python\n# (\S+)[^\n]*\n(.*?)```", text.replace(", in ", " in "), re.S):

@@ -11,6 +11,7 @@ import pytest
 import restore_jax
 
 ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = pathlib.Path(restore_jax.__file__).parent  # a wheel's, where the tests run from one
 HEAVY = ("jax", "tensorflow", "torch", "cv2", "flax", "skimage", "scipy", "PIL", "imageio")
 
 
@@ -62,7 +63,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("part", LAYERS)
 def test_imports_point_one_way(part):
-    where = ROOT / "restore_jax" / part
+    where = PACKAGE / part
     files = sorted(where.rglob("*.py")) if where.is_dir() else [where.with_suffix(".py")]
     assert files
     for file in files:
