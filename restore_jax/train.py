@@ -243,13 +243,13 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
 
     if source is None:
         return lambda step, state: None
-    function = make_evaluation(model, task, config, mesh, shardings_of(abstract.variables()))
+    function = make_evaluation(model, task, config, mesh, shardings_of(abstract.ema))
     here, devices = (jax.process_index(), jax.process_count()), jax.device_count()
     data = config.evaluation.data.copy_and_resolve_references()
     data.batch_size = -(-data.batch_size // devices) * devices
 
     def evaluate(step, state):
-        means, pictures = evaluate_all(function, state.variables(), evaluation_batches(source, data, *here), mesh)
+        means, pictures = evaluate_all(function, state.ema, evaluation_batches(source, data, *here), mesh)
         values = {f"evaluation/{name}": value for name, value in means.values().items()}
         log.write(step, values)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in means.values().items())
@@ -263,14 +263,14 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
 
 
 def write_weights(path, state, config, log) -> pathlib.Path:
-    """The mean weights (EMA) as a file that `restore-jax deblur --weights` takes."""
+    """The mean parameters and statistics (EMA) as a file that `restore-jax deblur --weights` takes."""
     import jax
 
     from restore_jax import weights
     from restore_jax.training.mesh import gathered
 
     card = {"config": json.loads(config.to_json()), "steps": config.total_steps}
-    params = gathered(state.variables())
+    params = gathered(state.ema)
     if jax.process_index() == 0:
         weights.save(path, params, config.model.name, config.model.options.to_dict(), card)
     log.say(f"wrote {path}")

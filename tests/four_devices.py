@@ -63,8 +63,8 @@ def facts(devices: int, fsdp: int) -> dict:
     for _ in range(STEPS):
         state, metrics = step(state, global_batch(next(rows), mesh))
         steps.append({name: float(value) for name, value in metrics.items()})
-    function = make_evaluation(model, task, config, mesh, layout.variables())
-    means, _ = evaluate_all(function, state.variables(), evaluation_batches(Seven(), config.evaluation.data), mesh)
+    function = make_evaluation(model, task, config, mesh, layout.ema)
+    means, _ = evaluate_all(function, state.ema, evaluation_batches(Seven(), config.evaluation.data), mesh)
     whole = gathered(state.ema)
     params = jax.tree_util.tree_leaves_with_path(state.params)
     moments = jax.tree_util.tree_leaves_with_path(state.optimizer)

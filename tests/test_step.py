@@ -36,19 +36,28 @@ def loss_of(sign):
 FIRST, SECOND = (("maker", "norm"), loss_of(1)), (("critic",), loss_of(-1))
 
 
-def stepped(phases, accumulate=1):
-    """(variables before, the state after one step of plain momentum), of examples x."""
+def steps(phases, accumulate=1, count=1):
+    """(variables before, [(state, metrics) after each step of plain momentum]), of examples x of each step's own."""
     config = load_config("configs/ifan.py:tiny")
     with config.unlocked():
         config.accumulate = accumulate
         config.optim.update({"rate": 0.1, "warmup_steps": 0, "clip": 0.0, "weight_decay": 0.0, "schedule": "constant"})
     task = types.SimpleNamespace(inputs=lambda example, key, config: example, phases=lambda config: phases)
     model, mesh, optimizer = Pair(), make_mesh(devices=jax.devices()[:1]), make_optimizer(config.optim)
-    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
-    variables = model.init(jax.random.key(0), x)
+    x = np.random.default_rng(0).standard_normal((count, 4, 3)).astype(np.float32)
+    variables = model.init(jax.random.key(0), x[0])
     state = create_state(jax.tree.map(jnp.copy, variables), optimizer, phases)
     abstract = abstract_on(mesh, jax.eval_shape(lambda: state))
-    after, metrics = make_step(model, task, optimizer, config, mesh, abstract)(state, {"x": x})
+    step, found = make_step(model, task, optimizer, config, mesh, abstract), []
+    for rows in x:
+        state, metrics = step(state, {"x": rows})
+        found.append(jax.device_get((state, metrics)))  # the next step takes the state's memory
+    return variables, found
+
+
+def stepped(phases, accumulate=1):
+    """(variables before, the state after one step, its metrics)."""
+    variables, [(after, metrics)] = steps(phases, accumulate)
     return variables, after, metrics
 
 
@@ -85,3 +94,16 @@ def test_the_second_phase_sees_what_the_first_did():
     difference = after.params["params"]["critic"]["kernel"] - alone.params["params"]["critic"]["kernel"]
     # Its gradient is minus the norm's bias, which the first phase has moved by 0.1 of its gradient, critic's kernel.
     np.testing.assert_allclose(difference, -0.1 * 0.1 * before["params"]["critic"]["kernel"], atol=1e-6)
+
+
+def test_the_mean_is_of_parameters_and_statistics():
+    """Of step n (from 0) the new ones weigh 1 - n / (n + 10), while that is above 1 - config.ema_decay."""
+    variables, found = steps((FIRST, SECOND), count=4)
+    mean = variables
+    for n, (state, _) in enumerate(found):
+        kept = n / (n + 10)
+        now = {**state.params, **state.statistics}
+        mean = jax.tree.map(lambda old, new, kept=kept: kept * np.asarray(old) + (1 - kept) * new, mean, now)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state.ema, mean)
+    last = found[-1][0]
+    assert moved(last.ema["batch_stats"], last.statistics["batch_stats"]) == {"norm"}

@@ -11,21 +11,18 @@ from jaxtyping import Array, Int
 
 @flax.struct.dataclass
 class TrainState:
-    """step: updates made. params: {"params": ...}, what is trained. ema: their exponential mean, what is evaluated.
+    """step: updates made. params: {"params": ...}, what is trained. statistics: the other collections of variables.
 
-    statistics: the other collections of variables, such as {"batch_stats": ...}; {} for a network without. optimizer:
-    an optimiser state for each of the task's phases.
+    statistics are {"batch_stats": ...}, {} for a network without. ema: the exponential mean of both, what is evaluated
+    and shipped: mean parameters want mean statistics, those of the last ten batches err by more than the network does.
+    optimizer: an optimiser state for each of the task's phases.
     """
 
     step: Int[Array, ""]
     params: Any
-    ema: Any
     statistics: Any
+    ema: Any
     optimizer: tuple
-
-    def variables(self) -> dict:
-        """What is evaluated and shipped: the mean parameters and the statistics."""
-        return {**self.ema, **self.statistics}
 
 
 def create_state(variables, optimizer: optax.GradientTransformation, phases) -> TrainState:
@@ -33,7 +30,8 @@ def create_state(variables, optimizer: optax.GradientTransformation, phases) -> 
     params = {"params": variables["params"]}
     statistics = {name: collection for name, collection in variables.items() if name != "params"}
     states = tuple(optimizer.init(part(params, trains)) for trains, _ in phases)
-    return TrainState(jnp.zeros((), jnp.int32), params, jax.tree.map(jnp.copy, params), statistics, states)
+    mean = jax.tree.map(jnp.copy, {**params, **statistics})
+    return TrainState(jnp.zeros((), jnp.int32), params, statistics, mean, states)
 
 
 def part(params: dict, trains: tuple[str, ...]) -> dict:

@@ -61,9 +61,10 @@ def make_step(model, task, optimizer, config, mesh: Mesh, abstract: TrainState):
         # The mean reaches back at most a tenth of the run so far, so that it is of use early on.
         done = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, done / (done + 10.0))
-        ema = jax.tree.map(lambda mean, new: decay * mean + (1 - decay) * new, state.ema, params)
+        now = {**params, **statistics}
+        ema = jax.tree.map(lambda mean, new: decay * mean + (1 - decay) * new, state.ema, now)
         metrics = {**metrics, "gradient_norm": optax.tree.norm(norms)}
-        return TrainState(state.step + 1, params, ema, statistics, tuple(optimizers)), metrics
+        return TrainState(state.step + 1, params, statistics, ema, tuple(optimizers)), metrics
 
     return step
 
