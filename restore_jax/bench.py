@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from restore_jax import timing
+from restore_jax.arguments import Parser, new_file, positive, size_of
 from restore_jax.bench_programs import (
     DEFORM,
     MATCHING,
@@ -143,31 +144,6 @@ def machine() -> dict[str, Any]:
 
 
 # -------------------------------------------------------------------------------------------------------- command line
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are the command line's one line."""
-
-    def error(self, message):
-        raise InputError(f"bench: {message} (see restore-jax bench ifan --help)")
-
-
-def size(text: str) -> tuple[int, int]:
-    """WIDTHxHEIGHT in pixels, multiples of 8 of at least 16, to (height, width)."""
-    sides = text.split("x")
-    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT")
-    width, height = map(int, sides)
-    if width % 8 or height % 8 or min(width, height) < 16:
-        raise argparse.ArgumentTypeError(f"{text}: sides are multiples of 8, at least 16")
-    return height, width
-
-
-def count(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
 def parser() -> argparse.ArgumentParser:
     """The arguments of restore-jax bench."""
     example = "example: restore-jax bench ifan iac --torch --json bench.json"
@@ -179,14 +155,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="ifan|iac|matching|deform|train|render|defocus|vsr",
         help="what to measure (default: ifan); train, render, defocus and vsr have options of their own",
     )
-    options.add_argument("--size", type=size, default=(720, 1280), metavar="WxH", help="of the image (1280x720)")
+    options.add_argument("--size", type=size_of(8), default=(720, 1280), metavar="WxH", help="of the image (1280x720)")
     options.add_argument("--full", action="store_true", help="IFAN at 1680x1120 too")
-    options.add_argument("--width", type=count, default=32, metavar="C", help="channels at full size (32)")
-    options.add_argument("--filters", type=count, default=17, metavar="N", help="filter pairs (17)")
+    options.add_argument("--width", type=positive, default=32, metavar="C", help="channels at full size (32)")
+    options.add_argument("--filters", type=positive, default=17, metavar="N", help="filter pairs (17)")
     options.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in")
-    options.add_argument("--repeats", type=count, default=5, help="rounds (5)")
+    options.add_argument("--repeats", type=positive, default=5, help="rounds (5)")
     options.add_argument("--torch", action="store_true", help="the same network in PyTorch beside ours")
-    options.add_argument("--json", metavar="FILE", help="write everything measured there")
+    options.add_argument("--json", type=new_file, metavar="FILE", help="write everything measured there")
     return options
 
 
@@ -213,8 +189,6 @@ def main(argv: list[str] | None = None) -> int:
     for word in args.what:
         if word not in WHAT:
             raise InputError(f"bench: {word!r} is none of {', '.join(WHAT)}")
-    if args.json and not pathlib.Path(args.json).absolute().parent.is_dir():
-        raise InputError(f"{args.json}: its folder does not exist")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     absent = why_no_torch() if args.torch else None
     settings = [Settings(*args.size, args.width, args.filters, args.dtype)]

@@ -10,10 +10,9 @@ import pathlib
 import numpy as np
 
 from restore_jax import timing
-from restore_jax.bench import Parser, count, machine, row
-from restore_jax.bench import size as image_size
+from restore_jax.arguments import Parser, new_file, positive, size_of
+from restore_jax.bench import machine, row
 from restore_jax.bench_programs import PLAIN, Program, Settings, compiled, plain_convolutions, random
-from restore_jax.errors import InputError
 from restore_jax.report import say
 
 DISSERTATION = 77.7  # seconds that it gives for an image of 1680x1120
@@ -102,15 +101,13 @@ def measure(size: tuple[int, int], deconvolved: tuple[int, int], width_divisor: 
 def main(argv: list[str]) -> int:
     """Measures and prints what DMENet and deconvolution take, and writes --json."""
     options = Parser(prog="restore-jax bench defocus", description=__doc__)
-    sizes = {"type": image_size, "metavar": "WxH"}
+    sizes = {"type": size_of(8), "metavar": "WxH"}
     options.add_argument("--size", **sizes, default=(480, 640), help="of DMENet's image (640x480)")
     options.add_argument("--deconvolved", **sizes, default=(1120, 1680), help="of the image deconvolved (1680x1120)")
-    options.add_argument("--width-divisor", type=count, default=1, metavar="N", help="of DMENet's channels (1)")
-    options.add_argument("--repeats", type=count, default=3, help="rounds (3)")
-    options.add_argument("--json", metavar="FILE", help="write what was measured there")
+    options.add_argument("--width-divisor", type=positive, default=1, metavar="N", help="of DMENet's channels (1)")
+    options.add_argument("--repeats", type=positive, default=3, help="rounds (3)")
+    options.add_argument("--json", type=new_file, metavar="FILE", help="write what was measured there")
     args = options.parse_args(argv)
-    if args.json and not pathlib.Path(args.json).absolute().parent.is_dir():
-        raise InputError(f"{args.json}: its folder does not exist")
     rows = measure(args.size, args.deconvolved, args.width_divisor, args.repeats)
     facts = machine()
     print("{device}, {cpu}, {cores} cores, jax {jax}, Python {python}".format(**facts))

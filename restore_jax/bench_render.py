@@ -3,7 +3,6 @@
 Both blur the same scene of 350 layers, one image at a time, in the same run; memory is that of a process of our own.
 """
 
-import argparse
 import json
 import pathlib
 import statistics
@@ -11,7 +10,7 @@ import statistics
 import numpy as np
 
 from restore_jax import timing
-from restore_jax.errors import InputError
+from restore_jax.arguments import Parser, new_file, positive, size_of
 
 MAX_SIGMA = 7.0
 
@@ -68,21 +67,18 @@ def measure(height: int, width: int, num_layers: int, repeats: int, loop: bool =
 
 def main(argv: list[str]) -> int:
     """Measures and prints one line, and writes --json."""
-    parser = argparse.ArgumentParser(prog="restore-jax bench render", description=__doc__, exit_on_error=False)
-    parser.add_argument("--size", default="1024x436", metavar="WxH", help="of the image (1024x436)")
-    parser.add_argument("--layers", type=int, default=350, metavar="N", help="of depth (350)")
-    parser.add_argument("--repeats", type=int, default=1, metavar="N", help="rounds (1: the loop takes a minute)")
+    parser = Parser(prog="restore-jax bench render", description=__doc__)
+    parser.add_argument("--size", type=size_of(), default=(436, 1024), metavar="WxH", help="of the image (1024x436)")
+    parser.add_argument("--layers", type=positive, default=350, metavar="N", help="of depth (350)")
+    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="rounds (1: the loop takes a minute)")
     parser.add_argument("--no-loop", action="store_true", help="ours alone")
-    parser.add_argument("--json", metavar="FILE", help="write what was measured there")
-    try:
-        args = parser.parse_args(argv)
-        width, height = map(int, args.size.split("x"))
-    except (argparse.ArgumentError, ValueError) as error:
-        raise InputError(f"bench render: {error}") from error
-    if min(width, height) < 16 or args.layers < 2 or args.repeats < 1:
-        raise InputError("bench render: sides are at least 16, layers at least 2, repeats at least 1")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write what was measured there")
+    args = parser.parse_args(argv)
+    height, width = args.size
+    if args.layers < 2:
+        parser.error("--layers: at least 2")
     found = measure(height, width, args.layers, args.repeats, not args.no_loop)
-    line = f"render {args.size}, {args.layers} layers: {found['images_a_minute']:.1f} images/minute"
+    line = f"render {width}x{height}, {args.layers} layers: {found['images_a_minute']:.1f} images/minute"
     if "ratio" in found:
         line += f", NumPy/SciPy loop {found['loop_images_a_minute']:.2f}: {found['ratio']:.1f} times as fast"
         line += f", largest difference {found['largest_difference']:.1e}"

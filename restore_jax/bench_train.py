@@ -3,14 +3,13 @@
 Runs a config for two short intervals in a folder of its own: the first compiles and fills caches, the second counts.
 """
 
-import argparse
 import json
 import pathlib
 import tempfile
 
 from restore_jax import timing, train
+from restore_jax.arguments import Parser, new_file, positive
 from restore_jax.config import load_config, with_folders
-from restore_jax.errors import InputError
 
 
 def measure(config, steps: int) -> dict:
@@ -34,17 +33,12 @@ def measure(config, steps: int) -> dict:
 
 def main(argv: list[str]) -> int:
     """Measures and prints one line, and writes --json."""
-    parser = argparse.ArgumentParser(prog="restore-jax bench train", description=__doc__, exit_on_error=False)
+    parser = Parser(prog="restore-jax bench train", description=__doc__)
     parser.add_argument("--config", default="configs/ifan.py:small", metavar="FILE[:VARIANT]", help="what to train")
     parser.add_argument("--data", nargs="+", metavar="FOLDER", help="on these photographs or pairs")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="of each of the two intervals (50)")
-    parser.add_argument("--json", metavar="FILE", help="write what was measured there")
-    try:
-        args, overrides = parser.parse_known_args(argv)
-    except argparse.ArgumentError as error:
-        raise InputError(f"bench train: {error}") from error
-    if args.steps < 1:
-        raise InputError(f"bench train: --steps {args.steps}: at least 1")
+    parser.add_argument("--steps", type=positive, default=50, metavar="N", help="of each of the two intervals (50)")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write what was measured there")
+    args, overrides = parser.parse_known_args(argv)
     config = load_config(args.config, overrides)
     if args.data:
         config = with_folders(config, args.data)

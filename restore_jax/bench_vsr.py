@@ -4,7 +4,6 @@ A frame is timed once the window is full: its features, flows and matching, a fo
 restoration. In the same run plain 3x3 convolutions say what the machine does; memory is that of the process.
 """
 
-import argparse
 import itertools
 import json
 import pathlib
@@ -14,7 +13,7 @@ import time
 import numpy as np
 
 from restore_jax import timing
-from restore_jax.errors import InputError
+from restore_jax.arguments import Parser, new_file, positive, size_of
 
 NETWORKS = {"small": {"mid_channels": 24, "num_blocks": 24}, "base": {"mid_channels": 48, "num_blocks": 30}}
 PUBLISHED = {("small", 120, 68): (1.6, None), ("small", 240, 136): (9.0, 1.4)}  # seconds, GB: PyTorch on 2 cores
@@ -61,24 +60,22 @@ def plain_rate() -> float:
 
 def main(argv: list[str]) -> int:
     """Measures and prints one line, and writes --json."""
-    parser = argparse.ArgumentParser(prog="restore-jax bench vsr", description=__doc__, exit_on_error=False)
-    parser.add_argument("--size", default="240x136", metavar="WxH", help="of the frames and references (240x136)")
+    parser = Parser(prog="restore-jax bench vsr", description=__doc__)
+    sizes = {"type": size_of(4), "default": (136, 240), "metavar": "WxH"}
+    parser.add_argument("--size", **sizes, help="of the frames and references (240x136)")
     parser.add_argument("--network", choices=tuple(NETWORKS), default="small")
     parser.add_argument("--hd", action="store_true", help="the network for real HD input, matched at a quarter")
     parser.add_argument("--frames", type=int, default=3, metavar="N", help="timed after the first (3)")
-    parser.add_argument("--tile", type=int, metavar="N", help="largest square computed at once (none)")
-    parser.add_argument("--json", metavar="FILE", help="write what was measured there")
-    try:
-        args = parser.parse_args(argv)
-        width, height = map(int, args.size.split("x"))
-    except (argparse.ArgumentError, ValueError) as error:
-        raise InputError(f"bench vsr: {error}") from error
-    if min(width, height) < 16 or width % 8 or height % 4 or args.frames < 0:
-        raise InputError("bench vsr: sides are multiples of 8 and 4, at least 16; frames at least 0")
+    parser.add_argument("--tile", type=positive, metavar="N", help="largest square computed at once (none)")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write what was measured there")
+    args = parser.parse_args(argv)
+    height, width = args.size
+    if width % 8 or args.frames < 0:
+        parser.error("the width is a multiple of 8, --frames at least 0")
     weights = drawn_weights(args.network, "hd" if args.hd else "downsampled")
     found = measure(weights, width, height, args.frames, args.tile)
     steady = statistics.median(found["seconds"]) if found["seconds"] else None
-    line = f"refvsr {args.network}{' hd' if args.hd else ''} {args.size}, window of 7: "
+    line = f"refvsr {args.network}{' hd' if args.hd else ''} {width}x{height}, window of 7: "
     line += f"{steady:.2f} s a frame, " if steady else ""
     line += f"first {found['first_seconds']:.1f} s with compiling, peak {found['peak_bytes'] / 1e9:.2f} GB"
     line += f"; a plain 3x3 convolution reaches {found['gflops_plain']:.0f} GFLOP/s"

@@ -14,16 +14,10 @@ import warnings
 
 import restore_jax
 from restore_jax import cli_app, cli_data, cli_defocus, cli_evaluate, cli_release, cli_tables, cli_vsr
+from restore_jax.arguments import Parser
 from restore_jax.errors import InputError
 
 OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 # -------------------------------------------------------------------------------------------------------------- deblur
@@ -329,8 +323,8 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message=".*persistent compilation cache")
     argv = sys.argv[1:] if argv is None else argv
     try:
-        # REMAINDER does not take a first argument that begins with "--": these two verbs are passed on as they are.
-        if len(argv) > 1 and argv[0] in PASSED_ON and argv[1] not in ("-h", "--help"):
+        # These two have parsers of their own, which only they import.
+        if argv and argv[0] in PASSED_ON:
             return PASSED_ON[argv[0]](argparse.Namespace(rest=argv[1:]))
         args = parser().parse_args(argv)
         return args.run(args)

@@ -1,8 +1,8 @@
 """restore-jax tables: the dissertation's tables, filled in as far as data and weights are at hand."""
 
-import argparse
 import pathlib
 
+from restore_jax.arguments import positive, size_of
 from restore_jax.errors import InputError
 
 EXAMPLES = """restore-jax tables                 which tables there are, and what of them can be computed
@@ -26,7 +26,7 @@ def add_verbs(verbs, verb) -> None:
     sub.add_argument("--weights", action="append", default=[], metavar="ROLE=FILE", help=help)
     sub.add_argument("--limit", type=positive, metavar="N", help="the first N photographs, or frames of each clip")
     sub.add_argument("--time", action="store_true", help="measure seconds a picture on this machine (drawn weights)")
-    sub.add_argument("--size", type=size, metavar="WxH", help="of the inputs that are counted and timed")
+    sub.add_argument("--size", type=size_of(least=32), metavar="WxH", help="of the inputs that are counted and timed")
     sub.add_argument("--all-conventions", action="store_true", help="quality under every convention of metrics")
     sub.add_argument("--json", metavar="FILE", help="for programs; scores of pictures go to FILE.images.jsonl")
     sub.add_argument("--markdown", metavar="FILE", help="what is printed, as a file")
@@ -134,18 +134,3 @@ def _refuse_contradictions(args):
         raise InputError(f"--data {' '.join(args.data)}: one data set at a time")
     if not args.number and (args.data or args.plot or args.time or args.size or args.limit):
         raise InputError("tables: give the number of a table with --data, --limit, --plot, --time and --size")
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def size(text: str) -> tuple[int, int]:
-    """WxH to (height, width), at least 32 pixels a side."""
-    sides = text.split("x")
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) >= 32 for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, at least 32 pixels each")
-    return int(sides[1]), int(sides[0])

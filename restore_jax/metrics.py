@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from restore_jax.errors import InputError
 from restore_jax.models.lpips import LPIPS, MIN_SIDE
+from restore_jax.similarity import similarity, window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,6 @@ CONVENTIONS = {
     "basicsr-y-crop4": Convention(range=255.0, rounded=True, channel="y", window="gaussian11", crop=4),
     "basicsr-rgb": Convention(range=255.0, rounded=True, window="gaussian11"),
 }
-
-_K1, _K2 = 0.01, 0.03  # SSIM's stabilisers, as fractions of the range
 
 
 def psnr(
@@ -85,12 +84,12 @@ def lpips(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], par
         from restore_jax.weights.lpips import MISSING
 
         raise InputError(MISSING)
-    result, truth = _checked(result, truth, MIN_SIDE)
+    result, truth = checked(result, truth, MIN_SIDE)
     return _lpips(result, truth, params)
 
 
-def _checked(result, truth, least):
-    """Both pictures as float32, or ValueError."""
+def checked(result, truth, least):
+    """Both pictures as float32; ValueError as `ssim`, and for sides under `least`."""
     for name, image in (("result", result), ("truth", truth)):
         if not jnp.issubdtype(image.dtype, jnp.floating):
             raise ValueError(f"{name} is {image.dtype}: metrics take floats in [0,1]")
@@ -108,8 +107,8 @@ def _per_image(metric, result, truth, convention):
         if convention not in CONVENTIONS:
             raise ValueError(f"no convention {convention!r}; there are {', '.join(CONVENTIONS)}")
         convention = CONVENTIONS[convention]
-    window = len(_window(convention.window)) if metric is _ssim else 1
-    return metric(*_checked(result, truth, 2 * convention.crop + window), convention)
+    side = len(window(convention.window)) if metric is _ssim else 1
+    return metric(*checked(result, truth, 2 * convention.crop + side), convention)
 
 
 def _prepared(image, convention):
@@ -148,54 +147,10 @@ def _mae(result, truth, convention):
     return _mean(jnp.abs(difference)) / convention.range
 
 
-def _window(name):
-    """Weights of SSIM's window along one axis; the window is their outer product."""
-    if name == "uniform7":
-        return np.full(7, 1 / 7)
-    weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-    return weights / weights.sum()
-
-
-def _moments(x, y, window):
-    """Window means of x and y, variances and covariance, over all windows that fit.
-
-    First along rows, then along columns, by the law of total covariance: each pass sums products of centred values, so
-    that float32 does not cancel as in E[x^2] - E[x]^2, and 2n taps do for n x n.
-    """
-    within = ()
-    for axis in (-2, -3):
-        mean_x, mean_y, *within = (_windowed(m, window, axis) for m in (x, y, *within))
-        pairs = list(zip(window, _shifted(x, window, axis), _shifted(y, window, axis), strict=True))
-        centred = [(float(w), a - mean_x, b - mean_y) for w, a, b in pairs]
-        between = [sum(w * d[i] * d[j] for w, *d in centred) for i, j in ((0, 0), (1, 1), (0, 1))]
-        spread = [b + w for b, w in zip(between, within, strict=True)] if within else between
-        # Without a barrier XLA recomputes the first pass for every tap of the second.
-        x, y, *within = jax.lax.optimization_barrier((mean_x, mean_y, *spread))
-    return x, y, *within
-
-
-def _shifted(values, window, axis):
-    """For each tap, the values it meets in all windows that fit along `axis`."""
-    count = values.shape[axis] - len(window) + 1
-    return [jax.lax.slice_in_dim(values, i, i + count, axis=axis) for i in range(len(window))]
-
-
-def _windowed(values, window, axis):
-    """Weighted mean of each window along `axis`."""
-    return sum(float(w) * tap for w, tap in zip(window, _shifted(values, window, axis), strict=True))
-
-
 @functools.partial(jax.jit, static_argnums=2)
 def _ssim(result, truth, convention):
-    x, y = (_channels(_prepared(image, convention), convention) for image in (result, truth))
-    window = _window(convention.window)
-    mean_x, mean_y, xx, yy, xy = _moments(x, y, window)
-    if convention.window == "uniform7":  # the sample covariance
-        n = len(window) ** 2
-        xx, yy, xy = (m * (n / (n - 1)) for m in (xx, yy, xy))
-    c1, c2 = ((k * convention.range) ** 2 for k in (_K1, _K2))
-    likeness = (2 * mean_x * mean_y + c1) * (2 * xy + c2)
-    return _mean(likeness / ((mean_x**2 + mean_y**2 + c1) * (xx + yy + c2)))
+    pair = (_channels(_prepared(image, convention), convention) for image in (result, truth))
+    return _mean(similarity(*pair, convention.window, convention.range))
 
 
 @jax.jit

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from restore_jax.metrics import _K1, _K2, _checked, _moments, _window
+from restore_jax.metrics import checked
+from restore_jax.similarity import similarity
 
 INNER = 50
 OUTER = (60, 70, 80, 90, 100)
@@ -53,7 +54,7 @@ def psnr_by_fov(
 
     Frames in [0,1]; they are clipped, neither rounded nor cropped. ValueError as `metrics.ssim`.
     """
-    error = jnp.square(_difference(*_checked(result, truth, 8)))
+    error = jnp.square(_difference(*checked(result, truth, 8)))
     means = _means(error, rule)
     return {name: -10 * jnp.log10(means[name]) for name in RANGES}
 
@@ -62,7 +63,7 @@ def ssim_by_fov(
     result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], rule: str = "refvsr"
 ) -> dict[str, Float[Array, "*b"]]:
     """{range: SSIM} of each frame: the mean of `ssim_map` over the range and all channels. As `psnr_by_fov`."""
-    means = _means(ssim_map(*_checked(result, truth, 8)), rule)
+    means = _means(ssim_map(*checked(result, truth, 8)), rule)
     return {name: means[name] for name in RANGES}  # jax.jit sorts names
 
 
@@ -70,11 +71,7 @@ def ssim_by_fov(
 def ssim_map(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b h w 3"]:
     """Structural similarity around each sample, in windows of 7x7 on mirrored edges: skimage's full map, range 1."""
     around = [(0, 0)] * (result.ndim - 3) + [(3, 3), (3, 3), (0, 0)]
-    x, y = (jnp.pad(jnp.clip(image, 0, 1), around, "symmetric") for image in (result, truth))
-    mean_x, mean_y, *moments = _moments(x, y, _window("uniform7"))
-    xx, yy, xy = (m * (49 / 48) for m in moments)  # the sample covariance
-    likeness = (2 * mean_x * mean_y + _K1**2) * (2 * xy + _K2**2)
-    return likeness / ((mean_x**2 + mean_y**2 + _K1**2) * (xx + yy + _K2**2))
+    return similarity(*(jnp.pad(jnp.clip(image, 0, 1), around, "symmetric") for image in (result, truth)), "uniform7")
 
 
 @jax.jit

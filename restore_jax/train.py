@@ -17,20 +17,19 @@ import pathlib
 import sys
 
 from restore_jax import atomic
+from restore_jax.arguments import Parser
 from restore_jax.config import differences, load_config, with_folders
 from restore_jax.errors import InputError
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are the command line's one line."""
-
-    def error(self, message):
-        raise InputError(f"train: {message} (see restore-jax train --help)")
-
-
 def main(argv=None) -> int:
     """Command line of the trainer. Returns the exit code."""
-    parser = Parser(prog="restore-jax train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = Parser(
+        prog="restore-jax train",
+        description=__doc__,
+        epilog="example: restore-jax train --config=configs/ifan.py:tiny --workdir=runs/tiny",
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     add = parser.add_argument
     add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and its variant: configs/ifan.py:tiny")
     add("--workdir", required=True, metavar="DIR", help="where the run lives")

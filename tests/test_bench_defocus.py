@@ -46,8 +46,9 @@ def test_defocus_states_shares_of_time(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["render", "--layers", "1"], "layers at least 2"),
-        (["render", "--size", "big"], "bench render: "),
+        (["render", "--layers", "1"], "bench render: --layers: at least 2"),
+        (["render", "--size", "big"], "'big' is not WIDTHxHEIGHT"),
+        (["render", "--fast"], "bench render: unrecognized arguments: --fast"),
         (["defocus", "--size", "33x32"], "multiples of 8"),
         (["defocus", "--json", "nowhere/bench.json"], "nowhere/bench.json: its folder does not exist"),
     ],

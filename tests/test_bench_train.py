@@ -23,7 +23,7 @@ def test_it_measures_the_real_loop(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps=0"], "--steps 0: at least 1"),
+        (["--steps=0"], "bench train: argument --steps: '0' is not a whole number above 0"),
         (["--steps=many"], "bench train: "),
         (["--config=nothing.py"], "nothing.py: no such config file"),
         (["--config=configs/ifan.py:tiny", "--data", "nowhere"], "nowhere: no such folder"),

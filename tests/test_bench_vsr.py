@@ -26,4 +26,6 @@ def test_it_streams_and_states_time_and_memory(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("size", ["16", "8x16", "20x16", "axb"])
 def test_sizes_that_do_not_fit(size, capsys):
     assert cli.main(["bench", "vsr", "--size", size]) == 2
-    assert capsys.readouterr().err.startswith("restore-jax: bench vsr: ")
+    error = capsys.readouterr().err
+    assert error.startswith("restore-jax bench vsr: ")
+    assert error.count("\n") == 1
