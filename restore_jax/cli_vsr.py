@@ -247,6 +247,7 @@ def _say_coverage(report, wide, reference, first: int, stop: int, found) -> None
 def _job(args, engine, learnt, found, first: int, stop: int) -> dict:
     """All that decides the result, so that a stopped run goes on with the same."""
     import restore_jax
+    from restore_jax import engines, weights
 
     def state_of(path):
         if path is None or not os.path.exists(path):
@@ -257,7 +258,7 @@ def _job(args, engine, learnt, found, first: int, stop: int) -> dict:
     return {
         "version": restore_jax.__version__,
         "inputs": [state_of(args.wide), state_of(args.ref)],
-        "weights": [engine.name, state_of(args.weights), learnt],
+        "weights": [engine.name, None if engine.name == engines.Bicubic.name else weights.verify(engine.name), learnt],
         "pairing": found and dataclasses.asdict(found),
         "frames": [first, stop],
         "options": [args.scale, args.crf, args.tile, args.dtype, str(args.fps)],

@@ -1,5 +1,6 @@
 """restore-jax vsr from the outside: what is written, what is said, that memory is bounded and a killed run goes on."""
 
+import hashlib
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 import video_samples as samples
 from moving_scene import filmed
+from random_weights import restorer
 
 from restore_jax import cli, segments, video
+from restore_jax.weights import save
+from restore_jax.weights.registry import BEST, SHIPPED
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +194,22 @@ def test_another_job_starts_anew(tmp_path, capsys):
     assert done.returncode == -signal.SIGKILL
     assert cli.main([*arguments, "--crf", "30"]) == 0
     assert "frame 1 of 80" in capsys.readouterr().err
+
+
+def test_a_job_is_of_what_its_weights_are(pair, tmp_path, monkeypatch):
+    """Not of their names and times: a shipped file can change under a default."""
+    jobs = []
+    monkeypatch.setattr(segments, "write", lambda out, target, job, *_: jobs.append(job["weights"]) or out.touch())
+    file = tmp_path / "w.safetensors"
+    for amount, weights in ((0, file), (1, file), (1, None), (1, "bicubic")):
+        chosen = restorer("srcnn", amount)
+        save(file, chosen.params, "srcnn", {}, {})
+        os.utime(file, ns=(0, 0))
+        assert run(pair[0], "-o", tmp_path / f"{len(jobs)}.mp4", *(["--weights", weights] if weights else [])) == 0
+    assert jobs[0] == [str(file), jobs[0][1], None]
+    assert jobs[1][1] == hashlib.sha256(file.read_bytes()).hexdigest() != jobs[0][1]
+    shipped = json.loads((SHIPPED / f"{BEST['basicvsr']}.json").read_text())
+    assert jobs[2:] == [["basicvsr", shipped["sha256"], None], ["bicubic", None, None]]
 
 
 def summed(first, state):
