@@ -55,7 +55,7 @@ def config_of(**weights):
 def drawn(monkeypatch):
     """Views, a result and confidences of two cameras, drawn; VGG19 replaced."""
     monkeypatch.setattr(task, "_features", fake_features)
-    monkeypatch.setattr(task, "_load", lambda path, network: None)
+    monkeypatch.setattr(task, "load_for", lambda input, path: None)
     rng = np.random.default_rng(0)
     views = {name: rng.random(shape, np.float32) for name, shape in SHAPES.items()}
     return views, rng.random((2, 16, 24, 3), np.float32), rng.random((2, 5, 4, 6, 2), np.float32)
@@ -203,7 +203,8 @@ def test_published_flow_and_vgg_weights_are_where_training_starts(monkeypatch):
     model = small_model(config)
     known = jax.tree.map(lambda x: jnp.full(x.shape, 2.0, x.dtype), shapes_of(model)["params"])
     loaded = {"spynet": known["reference_flow"], "vgg19": {**known["matcher"]["vgg"], "conv5_4": None}}
-    monkeypatch.setattr(task, "_load", lambda path, network: loaded[network])
+    monkeypatch.setattr(task, "load_into", lambda path, network, options: {"params": loaded[network]})
+    monkeypatch.setattr(task, "load_for", lambda input, path: loaded["vgg19"] if input == "imagenet" else None)
     monkeypatch.setattr(jax, "jit", lambda function: function)
     monkeypatch.setattr(type(model), "init", lambda self, key, *inputs: {"params": jax.tree.map(jnp.zeros_like, known)})
     params = flatten(task.initial_params(model, jax.random.key(0), config)["params"])

@@ -11,8 +11,9 @@ from scipy.signal import correlate
 from restore_jax import models, weights
 from restore_jax.errors import InputError
 from restore_jax.models.vgg import LAYERS, VGG19, caffe_input, imagenet_input
+from restore_jax.weights import registry
 from restore_jax.weights.conversion import parameter_shapes
-from restore_jax.weights.vgg import for_caffe_input
+from restore_jax.weights.vgg import for_input, load_for
 
 # Layer, its place in torchvision's `features`, published width.
 CONVOLUTIONS = (
@@ -108,14 +109,51 @@ def test_inputs():
     np.testing.assert_allclose(imagenet_input(image).ravel(), expected, rtol=1e-6)
 
 
-def test_torchvisions_weights_can_take_caffes_input():
-    params = weights.convert("vgg19", published(), width_divisor=16, last="relu1_2")
+@pytest.mark.parametrize("trained", ["caffe", "imagenet"])
+def test_weights_can_take_the_others_input(trained):
+    inputs = {"caffe": caffe_input, "imagenet": imagenet_input}
+    wanted = next(name for name in inputs if name != trained)
+    params = weights.convert("vgg19", published(), width_divisor=16, last="relu1_2")["params"]
     model = VGG19("relu1_2", 16, "symmetric")
     image = np.random.default_rng(2).random((1, 12, 10, 3), np.float32)
-    expected = model.apply(params, imagenet_input(image))["relu1_2"]
-    found = model.apply(for_caffe_input(params), caffe_input(image))["relu1_2"]
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    expected = model.apply({"params": params}, inputs[trained](image))["relu1_2"]
+    found = model.apply({"params": for_input(wanted, trained, params)}, inputs[wanted](image))["relu1_2"]
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5 * expected.max())
     assert expected.max() > 1
+
+
+@pytest.mark.parametrize(("suffix", "trained"), [("npz", "imagenet"), ("npy", "caffe")])
+def test_a_converted_file_says_its_input_and_is_taken_for_either(tmp_path, monkeypatch, suffix, trained):
+    """torchvision's names mean imagenet's input, those of vgg19.npy Caffe's."""
+    arrays = published(names="torchvision" if suffix == "npz" else "vgg19.npy")
+    file, out = tmp_path / f"vgg19.{suffix}", tmp_path / "vgg19.safetensors"
+    if suffix == "npz":
+        np.savez(file, **arrays)
+    else:
+        layers = {name.split("/")[0] for name in arrays}
+        save_npy(file, {layer: [arrays[f"{layer}/W"], arrays[f"{layer}/b"]] for layer in layers})
+    weights.convert_files("vgg19", [file], out, width_divisor=16)
+    assert weights.card(str(out))["input"] == trained
+    # The files hold a narrow network; those that training takes are whole.
+    into = registry.load_into
+    monkeypatch.setattr(registry, "load_into", lambda file, model, options: into(file, model, {"width_divisor": 16}))
+    stored = into(out, "vgg19", {"width_divisor": 16})["params"]
+    for wanted in ("caffe", "imagenet"):
+        expected = stored if wanted == trained else for_input(wanted, trained, stored)
+        jax.tree.map(np.testing.assert_array_equal, load_for(wanted, out), expected)
+
+
+def test_a_file_that_does_not_say_is_taken_as_it_is(tmp_path, monkeypatch):
+    params = weights.convert("vgg19", published(), width_divisor=16)
+    monkeypatch.setattr(registry, "load_into", lambda *_: params)
+    for number, (said, message) in enumerate([({}, None), ({"input": "yuv"}, "'yuv', which is neither caffe nor")]):
+        file = tmp_path / f"{number}.safetensors"
+        weights.save(file, params, "vgg19", {"width_divisor": 16}, said)
+        if message is None:
+            assert load_for("caffe", file) is load_for("imagenet", file) is params["params"]
+        else:
+            with pytest.raises(InputError, match=f"{number}.safetensors: .*{message}"):
+                load_for("caffe", file)
 
 
 def save_npy(path, content, protocol=2):

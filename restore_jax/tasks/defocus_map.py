@@ -17,6 +17,7 @@ from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 from restore_jax.ops.resize import nearest_align_corners
 from restore_jax.ops.scene import random_coc
 from restore_jax.tasks import to_float
+from restore_jax.weights.vgg import load_for
 
 UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
 CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", as activated
@@ -27,7 +28,7 @@ def initial_params(model, key, config):
     """Fresh variables; config.vgg: VGG19's weights (`weights convert vgg19`), which the encoder starts from."""
     variables = jax.jit(lambda key: model.init(key, jnp.zeros((1, 64, 64, 3))))(key)
     if config.vgg:
-        variables = {**variables, "params": {**variables["params"], "encoder": _vgg(config.vgg)}}
+        variables = {**variables, "params": {**variables["params"], "encoder": load_for("caffe", config.vgg)}}
     return variables
 
 
@@ -67,7 +68,7 @@ def generator_loss(model, variables, inputs, config):
     if weights.auxiliary:
         terms["auxiliary"] = weights.auxiliary * auxiliary_loss(outputs["aux"], label, pixel_loss)
     if weights.content:
-        terms["content"] = weights.content * content_loss(_vgg(config.vgg), outputs["defocus"], label)
+        terms["content"] = weights.content * content_loss(load_for("caffe", config.vgg), outputs["defocus"], label)
     adversarial = []
     if weights.calibration:
         outputs, variables = _moved(model, variables, inputs["binary"])
@@ -143,9 +144,3 @@ def _render(key, sharp, config):
     label = jnp.clip(SIGMA_PER_COC * jnp.abs(coc) / UNIT, 0, 1)[..., None]
     inside = (slice(margin, -margin or None),) * 2
     return {"image": jnp.round(255 * image[inside]) / 255, "map": label[inside]}
-
-
-def _vgg(path):
-    from restore_jax import weights
-
-    return weights.load_into(path, "vgg19", {})["params"]

@@ -17,6 +17,8 @@ from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
 from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import block_mean, upsample_bicubic
 from restore_jax.tasks import to_float
+from restore_jax.weights import load_into
+from restore_jax.weights.vgg import load_for
 
 
 def initial_params(model, key, config):
@@ -25,10 +27,10 @@ def initial_params(model, key, config):
     frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), model.example_inputs())
     params = jax.jit(lambda key: model.init(key, *frames))(key)["params"]
     if config.spynet:
-        flow = _load(config.spynet, "spynet")
+        flow = load_into(config.spynet, "spynet", {})["params"]
         params |= {name: flow for name in ("flow_network", "reference_flow") if name in params}
     if config.vgg:
-        vgg = _load(config.vgg, "vgg19")
+        vgg = load_for("imagenet", config.vgg)
         for name in {"matcher", "frame_matcher"} & params.keys():
             matcher = params[name]
             params[name] = {**matcher, "vgg": {layer: vgg[layer] for layer in matcher["vgg"]}}
@@ -65,7 +67,7 @@ def loss(model, params, inputs, config):
         seen, truth = (result, inputs["hr"]) if "hr" in inputs else (imresize(result, 1 / model.scale), _frame(inputs))
         terms["low"] = weights.low * losses.l1(losses.low_frequencies(seen), losses.low_frequencies(truth))
     if weights.contextual or weights.fidelity:
-        vgg = _load(config.vgg, "vgg19")
+        vgg = load_for("imagenet", config.vgg)
         features = _features(vgg, result, weights.layer)
     if weights.contextual:
         truth = _features(vgg, inputs["hr"], weights.layer)
@@ -145,9 +147,3 @@ def _gain(result, inputs, scale):
 
 def _features(vgg, image, layer):
     return VGG19(layer).apply({"params": vgg}, imagenet_input(image))[layer]
-
-
-def _load(path, network):
-    from restore_jax import weights
-
-    return weights.load_into(path, network, {})["params"]

@@ -15,6 +15,8 @@ from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
 from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import block_mean, upsample_bicubic
 from restore_jax.tasks import to_float
+from restore_jax.weights import load_into
+from restore_jax.weights.vgg import load_for
 
 GENERATOR = ("generator", "normalisation", "extractor", "main")  # what is not the discriminator, of SRGAN and of TTSR
 WIDE = 2  # times finer than the input's are a reference's pixels
@@ -28,7 +30,7 @@ def initial_params(model, key, config):
     variables = jax.jit(lambda key: model.init(key, *frames))(key)
     params = dict(variables["params"])
     if config.vgg:
-        vgg = _load(config.vgg, "vgg19", {})["params"]
+        vgg = load_for("imagenet", config.vgg)
         if "extractor" in params:
             params["extractor"] = {layer: vgg[layer] for layer in params["extractor"]}
         if "matcher" in params:
@@ -36,7 +38,7 @@ def initial_params(model, key, config):
     variables = {**variables, "params": params}
     if config.generator:
         options = {name: option for name, option in config.model.options.items() if name != "critic"}
-        pretrained = _load(config.generator, config.model.name, options)
+        pretrained = load_into(config.generator, config.model.name, options)
         variables = {name: {**collection, **pretrained.get(name, {})} for name, collection in variables.items()}
     return variables
 
@@ -92,7 +94,7 @@ def loss(model, variables, inputs, config):
         seen, truth = (result, inputs["hr"]) if "hr" in inputs else (imresize(result, 1 / model.scale), inputs["lr"])
         terms["low"] = weights.low * losses.l1(losses.low_frequencies(seen), losses.low_frequencies(truth))
     if weights.perceptual or weights.contextual or weights.fidelity:
-        vgg = _load(config.vgg, "vgg19", {})["params"]
+        vgg = load_for("imagenet", config.vgg)
         features = _features(vgg, result, weights.layer)
     if weights.perceptual or weights.contextual:
         truth = _features(vgg, inputs["hr"], weights.layer)
@@ -196,9 +198,3 @@ def _gain(result, inputs):
 
 def _features(vgg, image, layer):
     return VGG19(layer).apply({"params": vgg}, imagenet_input(image))[layer]
-
-
-def _load(path, network, options):
-    from restore_jax import weights
-
-    return weights.load_into(path, network, options)

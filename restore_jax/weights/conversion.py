@@ -62,7 +62,12 @@ def convert_files(name: str, paths, out, /, **options) -> None:
         params = to_params(arrays)
     except InputError as error:
         raise InputError(f"{paths[0]}: {error}") from error
-    save(out, params, name, options, {"source": [str(path) for path in paths], "licence": "that of the source"})
+    card = {"source": [str(path) for path in paths], "licence": "that of the source"}
+    if name == "vgg19":
+        from restore_jax.weights.vgg import about
+
+        card |= about(arrays)
+    save(out, params, name, options, card)
 
 
 def _table(name: str):

@@ -1,6 +1,7 @@
 """VGG19 weights: names and layouts of torchvision's checkpoint and of vgg19.npy (Caffe's weights, for TensorFlow).
 
-The two were trained with different inputs: `models.vgg.imagenet_input` for torchvision's, `caffe_input` for Caffe's.
+The two were trained with different inputs, `models.vgg.imagenet_input` and `caffe_input`; either can be made to take
+the other's.
 """
 
 import pickle
@@ -36,18 +37,44 @@ def to_our_layout(name: str, array):
     return array.transpose(2, 3, 1, 0) if name.startswith("features.") and array.ndim == 4 else array
 
 
-def for_caffe_input(params: dict) -> dict:
-    """torchvision's parameters made to take `models.vgg.caffe_input`, which DMENet's encoder and network C see.
+def about(names) -> dict:
+    """What the card of weights converted from these published names says: which input they were trained with."""
+    return {"input": "imagenet" if any(name.startswith("features.") for name in names) else "caffe"}
 
-    The two inputs are linear in each other, so the first convolution absorbs the difference: exactly with symmetric
-    padding; with zero padding but for the outermost pixel of conv1_1.
+
+def load_for(wanted: str, file) -> dict:
+    """The layers of a file of VGG19 that take "caffe" or "imagenet" input, whichever its card says it was trained with.
+
+    Taken as they are where the card does not say. Raises InputError as `weights.load_into`.
     """
-    first = params["params"]["conv1_1"]
-    kernel = np.asarray(first["kernel"])
-    mean, std, caffe = (np.array(v, np.float32) for v in (IMAGENET_MEAN, IMAGENET_STD, CAFFE_MEAN[::-1]))
-    bias = first["bias"] + np.einsum("yxio,i->o", kernel, (caffe / 255 - mean) / std)
-    kernel = (kernel / (255 * std)[:, None])[:, :, ::-1]
-    return {"params": {**params["params"], "conv1_1": {"kernel": kernel, "bias": bias.astype(np.float32)}}}
+    from restore_jax.weights.registry import card, load_into
+
+    params = load_into(file, "vgg19", {})["params"]
+    trained = card(file).get("input", wanted)
+    if trained not in _INPUTS:
+        raise InputError(f"{file}: trained with input {trained!r}, which is neither caffe nor imagenet")
+    return params if trained == wanted else for_input(wanted, trained, params)
+
+
+# Of red, green and blue in [0, 1]: scale, offset, and whether the channels are reversed after it.
+_INPUTS = {
+    "caffe": (np.full(3, 255.0), -np.array(CAFFE_MEAN[::-1]), True),
+    "imagenet": (1 / np.array(IMAGENET_STD), -np.array(IMAGENET_MEAN) / IMAGENET_STD, False),
+}
+
+
+def for_input(wanted: str, trained: str, params: dict) -> dict:
+    """Layers {name: {"kernel", "bias"}} trained with one input ("caffe", "imagenet") made to take the other.
+
+    The two are linear in each other, so the first convolution absorbs the difference: exactly with symmetric padding;
+    with zero padding but for the outermost pixel of conv1_1.
+    """
+    (a, alpha, a_reversed), (b, beta, b_reversed) = _INPUTS[trained], _INPUTS[wanted]
+    first = params["conv1_1"]
+    kernel = np.asarray(first["kernel"], np.float64)[:, :, :: -1 if a_reversed else 1]  # of red, green, blue
+    bias = first["bias"] + np.einsum("yxio,i->o", kernel, alpha - a * beta / b)
+    kernel = (kernel * (a / b)[:, None])[:, :, :: -1 if b_reversed else 1]
+    return {**params, "conv1_1": {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}}
 
 
 def read_npy(path) -> dict[str, np.ndarray]:
