@@ -138,7 +138,7 @@ def in_two_processes(workdir, *more, cache):
     """The run as two processes of two devices each; what process 0 said."""
     where = [f"--coordinator=127.0.0.1:{free_port()}", "--processes=2"]
     both = [start(workdir, *OPTIONS, *where, f"--process={n}", *more, cache=cache, devices=2) for n in (0, 1)]
-    (code, out, err), (other_code, other_out, other_err) = [finish(process) for process in both]
+    (code, out, err), (other_code, other_out, other_err) = finish(*both), finish(both[1])
     assert code == 0, err[-2000:]
     assert other_code == 0, other_err[-2000:]
     assert "step " not in other_out  # one of them talks

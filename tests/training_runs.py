@@ -30,9 +30,15 @@ def start(workdir, *arguments, cache, devices=1, config="configs/ifan.py:tiny", 
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def finish(process):
-    """(exit code, stdout, stderr) of a run, once it has ended."""
-    out, err = process.communicate(timeout=600)
+def finish(process, *beside):
+    """(exit code, stdout, stderr) of a run, once it has ended. If it hangs, it and those beside it are killed."""
+    try:
+        out, err = process.communicate(timeout=600)
+    except subprocess.TimeoutExpired:
+        for hanging in (process, *beside):
+            hanging.kill()
+            hanging.communicate()
+        raise
     return process.returncode, out, err
 
 
