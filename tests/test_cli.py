@@ -338,7 +338,7 @@ def test_train_and_bench_get_their_arguments_untouched(verb, monkeypatch):
     "arguments", [["-h"], ["deblur", "--help"], ["weights", "convert", "-h"], ["train", "-h"], ["bench", "-h"]]
 )
 def test_help_shows_an_example(arguments, capsys):
-    assert cli.main(arguments.split()) == 0
+    assert cli.main(arguments) == 0
     assert "example: restore-jax " in capsys.readouterr().out
 
 
