@@ -153,7 +153,7 @@ def _train(config, workdir):
         if number < config.total_steps:
             log.say(f"stopped at step {number}, which is saved; the same command goes on from there")
             return None
-        return write_weights(workdir / "final.safetensors", state, config, log)
+        return write_weights(workdir / "final.safetensors", state, task, config, log)
 
 
 @contextlib.contextmanager
@@ -261,14 +261,14 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
     return evaluate
 
 
-def write_weights(path, state, config, log) -> pathlib.Path:
+def write_weights(path, state, task, config, log) -> pathlib.Path:
     """The mean parameters and statistics (EMA) as a file that `restore-jax deblur --weights` takes."""
     import jax
 
     from restore_jax import weights
     from restore_jax.training.mesh import gathered
 
-    card = {"config": json.loads(config.to_json()), "steps": config.total_steps}
+    card = {"config": json.loads(config.to_json()), "steps": config.total_steps, **getattr(task, "CARD", {})}
     params = gathered(state.ema)
     if jax.process_index() == 0:
         weights.save(path, params, config.model.name, config.model.options.to_dict(), card)

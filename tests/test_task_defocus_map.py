@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import restore_jax as rj
 from restore_jax import cli, models, tasks
 from restore_jax.config import load_config
 from restore_jax.models.vgg import VGG19, caffe_input
@@ -133,3 +134,5 @@ def test_a_killed_run_with_critics_ends_the_same(tmp_path):
     assert cli.main([*command, f"--workdir={tmp_path / 'parts'}"]) == 0
     whole, parts = ((tmp_path / name / "final.safetensors").read_bytes() for name in ("whole", "parts"))
     assert whole == parts
+    # Its maps are of COC / 28, not as those of the published network: without a unit they would be taken for such.
+    assert rj.load(tmp_path / "whole" / "final.safetensors").card["sigma_unit"] == 28 / 4

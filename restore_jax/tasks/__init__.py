@@ -7,6 +7,8 @@ phases(config) -> ((modules, loss), ...)                    what is trained in t
     loss(model, variables, inputs, config)                  its loss of a batch -> (scalar, (metrics, statistics)):
                                                             scalars to log, "loss" among them, and changed collections
 evaluate(model, variables, inputs, config) -> (dict, dict)  metrics (b,) of each example, and pictures to look at
+
+and may have CARD, a dict: what the card of weights must say of what was trained, for them to be used as meant.
 """
 
 import importlib

@@ -20,6 +20,7 @@ from restore_jax.tasks import to_float
 from restore_jax.weights.vgg import load_for
 
 UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
+CARD = {"sigma_unit": UNIT}  # else maps are taken for the published network's
 CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", as activated
 GENERATOR = ("encoder", "decoder", "refinement", "auxiliary_heads", "calibration")
 
