@@ -19,7 +19,8 @@ def start(workdir, *arguments, cache, devices=1, config="configs/ifan.py:tiny", 
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        # conftest's, too: most of the time is compiling
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "RESTORE_JAX_CACHE": str(cache),
     }
     command = [sys.executable, "-m", "restore_jax.train", f"--config={config}", f"--workdir={workdir}", *arguments]
