@@ -62,8 +62,7 @@ def adapt(
       progress: called with the epoch (0 before the first) and the PSNR.
     Raises InputError for weights without a memory, and for frames that are too small or of different sizes.
     """
-    if "bank" not in weights.params["params"]:
-        raise InputError(f"weights {weights.name}: have no reference memory to adapt")
+    check_memory(weights)
     frames = _checked(references)
     path = None
     if cache is not None:
@@ -133,6 +132,12 @@ def _epoch(frames, rng):
     for numbers in order.reshape(-1, BATCH):
         corners = rng.integers([height - side + 1, width - side + 1], size=(BATCH, 2))
         yield np.stack([frames[n][y : y + side, x : x + side] for n, (y, x) in zip(numbers, corners, strict=True)])
+
+
+def check_memory(weights) -> None:
+    """Raises InputError for weights (`restore_jax.weights.Restorer`) without a reference memory."""
+    if "bank" not in weights.params["params"]:
+        raise InputError(f"weights {weights.name}: have no reference memory")
 
 
 def _checked(references) -> list[np.ndarray]:

@@ -118,7 +118,7 @@ def loaded_for(args, report):
 
     restore.plan(restore.MIN_SIDE, restore.MIN_SIDE, args.tile)  # refuses an unusable --tile
     restore.enable_compilation_cache()
-    loaded = weights.load(args.weights)
+    loaded = weights.load(args.weights, "deblur")
     dual = restore.needs_views(loaded.model)
     if args.left and not dual:
         raise InputError(f"{args.weights}: weights for single photos, they cannot use --left and --right")

@@ -52,7 +52,7 @@ def app(args) -> int:
 
 def _weights(given: list[str]) -> dict:
     """Weights by task; refused now rather than when a job needs them."""
-    from restore_jax import weights
+    from restore_jax import engines, weights
 
     chosen = {"deblur": "ifan", "map": "dmenet", "video": None}
     for text in given:
@@ -60,8 +60,10 @@ def _weights(given: list[str]) -> dict:
         if not equals or task not in TASKS:
             raise InputError(f"--weights {text}: is not TASK=NAME or TASK=FILE; tasks are {', '.join(TASKS)}")
         if (task, name) != ("video", "bicubic"):
-            loaded = weights.load(name)
-            if getattr(loaded.model, "input", "single") == "dual":
+            loaded = weights.load(name, {"deblur": "deblur", "map": "defocus"}.get(task, ""))
+            if task == "video":
+                engines.engine(loaded)
+            elif getattr(loaded.model, "input", "single") == "dual":
                 raise InputError(f"{name}: weights for dual-pixel photos, the page takes single ones")
         chosen[task] = name
     return chosen

@@ -71,7 +71,7 @@ def evaluate(args) -> int:
     _refuse_contradictions(args)
     out = args.json and pathlib.Path(args.json)
     options = engine.Options(
-        weights=weights_by_role(args.weights, _full_role(args)),
+        weights=weights_by_role(args.weights, _full_role(args), _rows(args)),
         limit=args.limit,
         journal=engine.Journal(out and out.with_name(f"{out.name}.images.jsonl")),
         pictures=args.pictures and pathlib.Path(args.pictures),
@@ -121,6 +121,15 @@ def _full_role(args):
     return FULL[args.subject or args.table[0].replace("f", "3")]
 
 
+def _rows(args):
+    """Whose weights may be given."""
+    from restore_jax import published
+
+    if args.table:
+        return (*published.NETWORKS, "lpips")
+    return ("ifan", "dpdnet", "dmenet", "lpips") if args.subject == "deblur" else (_full_role(args),)
+
+
 def _refuse_contradictions(args):
     from restore_jax import tables
 
@@ -139,8 +148,13 @@ def _refuse_contradictions(args):
         raise InputError(f"{args.json}: is a folder, not a file to write to")
 
 
-def weights_by_role(arguments, full):
-    """{row: name or file}; what names no row is of the row `full`. Raises InputError if there are no such weights."""
+def weights_by_role(arguments, full, rows):
+    """{row: name or file}; what names no row is of the row `full`. Raises InputError if there are no such weights.
+
+    rows: whose weights may be given; else a misspelt row would stay empty without a word.
+    """
+    import difflib
+
     from restore_jax import weights
 
     found = {}
@@ -149,6 +163,9 @@ def weights_by_role(arguments, full):
         row = row if equals else full
         if row in found:
             raise InputError(f"--weights {argument}: {row} has {found[row]} already")
+        if row not in rows:
+            nearest = ", ".join(difflib.get_close_matches(row, rows, cutoff=0))
+            raise InputError(f"--weights {argument}: no row is named {row!r}; the nearest are {nearest}")
         weights.card(name)
         found[row] = name
     return found

@@ -103,13 +103,13 @@ def _rendered(args):
 
 
 def _options(args):
-    from restore_jax import evaluate
+    from restore_jax import evaluate, published
     from restore_jax.cli_evaluate import weights_by_role
     from restore_jax.report import say
 
     out = args.json and pathlib.Path(args.json)
     return evaluate.Options(
-        weights=weights_by_role(args.weights, ""),
+        weights=weights_by_role(args.weights, "", (*published.NETWORKS, "lpips", "vgg")),
         limit=args.limit,
         journal=evaluate.Journal(out and out.with_name(f"{out.name}.images.jsonl")),
         say=(lambda text: None) if args.quiet else say,

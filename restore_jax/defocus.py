@@ -42,7 +42,7 @@ def estimate_defocus(
     if not hasattr(weights, "params"):
         from restore_jax import weights as registry
 
-        weights = registry.load(weights)
+        weights = registry.load(weights, "defocus")
     restore.enable_compilation_cache()
     options = {"tile": tile, "dtype": dtype, "progress": progress, "overlap": OVERLAP, "output": "defocus"}
     found = restore.restore(weights.model, weights.params, colours, **options)[..., 0]

@@ -79,7 +79,7 @@ def run(out, weights: str = "ifan") -> dict[str, float]:
     except OSError as error:
         raise InputError(f"{out}: cannot make this folder: {error.strerror}") from None
     restore.enable_compilation_cache()
-    loaded = registry.load(weights)
+    loaded = registry.load(weights, "deblur")
 
     print(
         f"A photograph of measured depth, defocused with circles of confusion up to {MAX_COC} pixels ...",

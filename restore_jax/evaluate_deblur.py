@@ -5,7 +5,6 @@ that holds blurred/ and sharp/ and, for networks that see dual-pixel views, left
 """
 
 import functools
-import importlib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ from restore_jax.errors import InputError
 from restore_jax.evaluate import Filled, Options, Outcome, Row, Table, digest, mean
 from restore_jax.io import read_photo, to_float, write_photo
 from restore_jax.published import required
+from restore_jax.weights.registry import TAKEN
 
 DATASETS = ("dpdd", "realdof")
 VIEWS = ("blurred", "sharp", "left", "right")
 DECONVOLVED = ("jnb", "ebdb", "zhuo", "dmenet")  # estimators of maps, by which photographs are deconvolved
-NETWORKS = ("ifan", "dpdnet")
+NETWORKS = TAKEN["deblur"]
 METHODS = ("input", *NETWORKS, *DECONVOLVED)
 CONVENTION = "ifan"
 
@@ -96,7 +96,7 @@ def deblurring(method: str, weights=None, data: str = "") -> Callable[[Mapping[s
     """A function from views to the restored photograph (h, w, 3) float32 in [0, 1].
 
     method: of METHODS. weights: what `restore_jax.load` gives, of a network or of dmenet. data: the data set's name;
-    the weight of deconvolution's data term depends on it. InputError for weights of something else.
+    the weight of deconvolution's data term depends on it.
     """
     if method == "input":
         return lambda views: views["blurred"]
@@ -104,8 +104,6 @@ def deblurring(method: str, weights=None, data: str = "") -> Callable[[Mapping[s
         return functools.partial(_deconvolved, method=method, weights=weights, weight=data_weight(data))
     from restore_jax import restore
 
-    if not isinstance(weights.model, _networks()):
-        raise InputError(f"weights {weights.name}: of a network for something else; deblur takes ifan, dpdnet")
     dual = restore.needs_views(weights.model)
 
     def restored(views):
@@ -133,11 +131,6 @@ def _deconvolved(views, method, weights, weight):
     return np.clip(np.asarray(deconvolve(views["blurred"], sigma, weight=weight)), 0, 1)
 
 
-def _networks():
-    found = (("ifan", "IFAN"), ("dpdnet", "DPDNet"))
-    return tuple(getattr(importlib.import_module(f"restore_jax.models.{file}"), name) for file, name in found)
-
-
 # ----------------------------------------------------------------------------------------------------------- measuring
 def score(result: np.ndarray, truth: np.ndarray, conventions: Sequence[str], lpips=None) -> dict[str, float]:
     """{column: value} of a photograph; equal ones have no PSNR."""
@@ -163,7 +156,8 @@ def measure(data: Pairs, method: str, weights: str | None, options: Options, lab
         raise InputError(f"--method {method}: is not one of {', '.join(METHODS)}")
     if not data.count:
         raise InputError(f"{data.name}: holds no pairs")
-    sha, loaded = (registry.verify(weights), registry.load(weights)) if weights else ("", None)
+    verb = "deblur" if method in NETWORKS else "defocus"
+    sha, loaded = (registry.verify(weights), registry.load(weights, verb)) if weights else ("", None)
     restored = deblurring(method, loaded, data.name)
     lpips, judged_by = _lpips(options.weights.get("lpips"))
     conventions = list(metrics.CONVENTIONS) if options.all_conventions else [CONVENTION]

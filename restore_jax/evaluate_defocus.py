@@ -148,7 +148,7 @@ def measure(data: Photographs, method: str, options: Options, role: str = "bdcs"
         from restore_jax import weights as registry
 
         name = options.weights.get(role, "dmenet")
-        weights, loaded, label = registry.verify(name), registry.load(name), registry.card(name)["name"]
+        weights, loaded, label = registry.verify(name), registry.load(name, "defocus"), registry.card(name)["name"]
     if not data.count:
         raise InputError(f"{data.name}: holds no photographs")
     count = min(data.count, options.limit or data.count)

@@ -48,6 +48,7 @@ def reconstruction(weights, clip: Clip) -> list[dict[str, float]]:
 def measure_reconstruction(data: str, name: str, options: Options, learn: Callable | None = None) -> Outcome:
     """What the memory of weights gives back of a data set's references; learn(weights, clip): adapts them first."""
     weights = registry.load(name)
+    adaptation.check_memory(weights)
     scores = []
     for clip in open_clips(data, options.limit):
         options.say(f"{data}: {name} remembers {clip.name}")

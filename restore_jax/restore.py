@@ -272,7 +272,7 @@ def deblur(
     if isinstance(weights, (str, os.PathLike)):
         from restore_jax import weights as registry
 
-        weights = registry.load(weights)
+        weights = registry.load(weights, "deblur")
     dual = needs_views(weights.model)
     if dual != (left is not None) or dual != (right is not None):
         takes = "need left and right, both dual-pixel views" if dual else "take one image, not left and right views"

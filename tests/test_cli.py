@@ -267,6 +267,16 @@ def scene(photo, tiny):
         ("weights convert ifan {d}/no.npz -o {d}/o.safetensors --option x", "KEY=VALUE"),
         ("demo -o {d}/file/x", "{d}/file/x: "),
         ("demo -o {d}/new --weights nosuch", "nosuch: "),
+        # Weights of another network than the verb takes.
+        ("deblur {p} --weights dmenet-small", "weights dmenet-small: of a network for something else; deblur takes"),
+        ("deblur {p} --weights basicvsr", "weights basicvsr: of a network for something else"),
+        ("demo -o {d}/new --weights spynet-rendered", "weights spynet-rendered: of a network for something else"),
+        ("defocus {p} --weights {single}", "weights {single}: of a network for something else; defocus takes dmenet"),
+        ("magnify {p} --weights refvsr-small", "weights refvsr-small: of a network for something else"),
+        ("vsr {p} --image --weights ifan -o {d}/o.png", "weights ifan: of a network for something else"),
+        ("app --weights deblur=dmenet", "weights dmenet: of a network for something else"),
+        ("app --weights map=ifan", "weights ifan: of a network for something else"),
+        ("app --weights video=ifan", "weights ifan: of a network for something else"),
     ],
 )
 def test_bad_usage_gets_one_line(line, named, scene, capsys):

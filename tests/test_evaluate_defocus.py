@@ -398,6 +398,12 @@ def test_a_dataset_that_is_not_built_says_how(tmp_path, monkeypatch, capsys):
         (["defocus", "--data", "{data}", "--limit", "0"], "--limit 0: must be 1 or more"),
         (["defocus", "--data", "{data}", "--weights", "none"], "none: no such weights"),
         (["defocus", "--data", "{data}", "--weights", "dmenet", "--weights", "ifan"], "bdcs has dmenet already"),
+        (
+            ["defocus", "--data", "{data}", "--weights", "dmenet=dmenet"],
+            "no row is named 'dmenet'; the nearest are bdcs",
+        ),
+        (["--table", "3.3", "--weights", "dbcs=dmenet"], "no row is named 'dbcs'; the nearest are "),
+        (["defocus", "--data", "{data}", "--weights", "ifan"], "weights ifan: of a network for something else"),
         (["defocus", "--data", "{data}", "--json", "{data}"], "is a folder"),
         (["defocus", "--data", "{data}/image"], "image"),
     ],

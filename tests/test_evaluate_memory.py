@@ -59,6 +59,12 @@ def test_what_is_remembered_before_and_after_it_was_learnt(folder, file, capsys)
     assert rows["training videos"]["reconstruction PSNR printed"] == "33.9100"
 
 
+def test_weights_without_a_memory_are_named(folder, capsys):
+    command = ["evaluate", "--table", "6.4", "--data", folder, "--limit", "1", "--quiet"]
+    assert cli.main([*command, "--weights", "basicvsr_memory=basicvsr-small"]) == 0
+    assert "weights basicvsr-small: have no reference memory" in capsys.readouterr().out
+
+
 def test_the_gap_between_inside_and_outside(folder, capsys):
     row = rows_of(capsys, "6.3", folder)["Bicubic"]
     for metric in ("PSNR", "SSIM"):

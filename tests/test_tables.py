@@ -242,6 +242,7 @@ def test_a_table_on_a_folder_of_pairs(pairs, tmp_path, capsys):
         (["4.2", "--data", "nowhere"], None),
         (["4.2", "--weights", "w.safetensors"], "say whose, as in ours_l1=w.safetensors"),
         (["4.2", "--weights", "ifan=nowhere"], "nowhere: no such weights"),
+        (["5.5", "--weights", "ours_L1=refvsr"], "no row is named 'ours_L1'; the nearest are ours_l1, "),
         (["4.2", "--size", "9x9"], "9x9: sides are at least 32"),
         (["4.2", "--json", "."], "is a folder"),
         (["--plot", "p.png"], "give the number of a table"),

@@ -108,7 +108,7 @@ def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deb
     io.check_writable(out)
     sigma = _sigma(job, photo, picture, map_weights)
     job.status("loading weights")
-    loaded = registry.load(weights)
+    loaded = registry.load(weights, "deblur")
     restore.enable_compilation_cache()
     try:
         result = restore.restore(loaded.model, loaded.params, picture.pixels, progress=job.progress)

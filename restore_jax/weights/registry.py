@@ -23,6 +23,9 @@ BEST = {
     **{"basicvsr": "basicvsr-small", "spynet": "spynet-rendered"},
 }
 
+# The networks that verbs take which restore one photograph.
+TAKEN = {"deblur": ("ifan", "dpdnet"), "defocus": ("dmenet",)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Restorer:
@@ -34,13 +37,17 @@ class Restorer:
     card: dict
 
 
-def load(name) -> Restorer:
+def load(name, verb: str = "") -> Restorer:
     """Weights by the name of a network ("ifan": the best that ships), of shipped weights, or by path of a file.
 
-    Raises InputError if there is no such name or file, if it is damaged, or if its parameters do not fit its network.
+    verb: of `TAKEN`, that they are for. Raises InputError if there is no such name or file, if it is damaged, if its
+    parameters do not fit its network, or if that is none that the verb takes.
     """
     path = _path(name)
     params, header = read_safetensors(path)
+    if verb and header["model"] not in TAKEN[verb]:
+        takes = ", ".join(TAKEN[verb])
+        raise InputError(f"weights {name}: of a network for something else; {verb} takes {takes}")
     model = _network(path, header, params)
     _check_card(path, header["card"])
     return Restorer(str(name), model, _computed_in(params), header["card"])
