@@ -2,6 +2,7 @@
 
 import sys
 
+from restore_jax.arguments import positive
 from restore_jax.errors import InputError
 
 EXPORT = """restore-jax export ifan -o exported
@@ -19,9 +20,9 @@ def add_verbs(verbs, verb) -> None:
     sub.add_argument("-o", "--out", required=True, metavar="DIR", help="folder that gets the files")
     help = "cpu, cuda, rocm, tpu; with commas (cpu,cuda,tpu)"
     sub.add_argument("--platforms", default="cpu,cuda,tpu", metavar="P,P", help=help)
-    sub.add_argument("--height", type=int, metavar="N", help="of the image or frames, pixels; default: any")
-    sub.add_argument("--width", type=int, metavar="N")
-    sub.add_argument("--frames", type=int, metavar="T", help="of the clip, for networks that take clips of any length")
+    sub.add_argument("--height", type=positive, metavar="N", help="of the image or frames, pixels; default: any")
+    sub.add_argument("--width", type=positive, metavar="N")
+    sub.add_argument("--frames", type=positive, metavar="T", help="of the clip, for networks that take clips of any length")
     verb(verbs, "doctor", doctor, "say what this machine has, and check the weights", "restore-jax doctor")
 
 

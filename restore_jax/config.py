@@ -8,6 +8,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+import restore_jax
 from restore_jax.errors import InputError
 
 
@@ -46,13 +47,16 @@ def load_config(source: str, overrides: Sequence[str] = ()):
 
 
 def _installed(file: str) -> str | None:
-    """The path of a file "configs/NAME.py" among those the package was installed with."""
+    """The path of a file "configs/NAME.py" among those the package was installed with, or of the checkout it is."""
     try:
         files = importlib.metadata.files("restore-jax") or ()
     except importlib.metadata.PackageNotFoundError:
         return None
-    found = [path for path in files if path.parts[-4:] == ("share", "restore_jax", *pathlib.PurePath(file).parts)]
-    return str(found[0].locate()) if found else None
+    parts = pathlib.PurePath(file).parts
+    found = [path.locate() for path in files if path.parts[-4:] == ("share", "restore_jax", *parts)]
+    if parts[:1] == ("configs",):
+        found.append(pathlib.Path(restore_jax.__file__).parents[1] / file)  # installed with pip --editable
+    return str(found[0]) if found else None
 
 
 def with_folders(config, folders: Sequence[str], held_out: Sequence[str] = ()):

@@ -205,6 +205,11 @@ def test_files_that_are_no_config(tmp_path):
     assert refused(tmp_path / "config.json").startswith(f"{tmp_path / 'config.json'}: a config is a Python file")
 
 
+def test_the_packages_configs_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config("configs/ifan.py:tiny").total_steps == 20
+
+
 def test_a_config_of_ones_own_builds_on_ours(tmp_path, monkeypatch):
     """As the trainer is called: from the repository's root, with a file elsewhere."""
     monkeypatch.syspath_prepend(CONFIGS.parent)

@@ -85,6 +85,17 @@ def test_convert_verb(tmp_path, golden, converted, suffix):
     same(rj.load(out).params, converted)
 
 
+def test_half_precision_is_converted_as_float32(tmp_path, golden):
+    from safetensors.numpy import save_file
+
+    source, out = tmp_path / "published.safetensors", tmp_path / "ours.safetensors"
+    halves = {name: array.astype(ml_dtypes.bfloat16) for name, array in golden("ifan_weights").items()}
+    save_file(halves, source)
+    weights.convert_files("ifan", [source], out, **OPTIONS)
+    rounded = {name: array.astype(np.float32) for name, array in halves.items()}
+    same(rj.load(out).params, weights.convert("ifan", rounded, **OPTIONS))
+
+
 def test_convert_verb_refuses_what_does_not_fit(tmp_path, golden, capsys):
     source, out = tmp_path / "published.npz", tmp_path / "ours.safetensors"
     np.savez(source, **golden("ifan_weights"))

@@ -49,16 +49,13 @@ def read_safetensors(path) -> tuple[dict, dict]:
 
     Raises InputError for a file that is missing, no safetensors, or without our header.
     """
-    import ml_dtypes  # noqa: F401  teaches NumPy bfloat16
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such weights file")
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        flat, header = _tensors(path)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:  # the last: 8-bit floats
         raise InputError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from error
     if "model" not in header:
@@ -71,6 +68,15 @@ def read_safetensors(path) -> tuple[dict, dict]:
     if not isinstance(options, dict) or not isinstance(card, dict):
         raise InputError(f"{path}: its restore-jax header is damaged")
     return params, {"model": header["model"], "options": options, "card": card}
+
+
+def _tensors(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """({name: array}, metadata) of a safetensors file."""
+    import ml_dtypes  # noqa: F401  teaches NumPy bfloat16
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def read_published(path) -> dict[str, np.ndarray]:
@@ -91,9 +97,7 @@ def read_published(path) -> dict[str, np.ndarray]:
                 read = {name: npy.read(io.BytesIO(archive.read(name)), MOST_NUMBERS) for name in archive.namelist()}
             return {name.removesuffix(".npy"): array for name, array in read.items()}
         if suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return load_file(path)
+            return {name: array.astype(np.float32) for name, array in _tensors(path)[0].items()}
     except Exception as error:
         raise InputError(f"{path}: not a readable {suffix[1:]} file ({type(error).__name__})") from error
     if suffix == ".npy":
