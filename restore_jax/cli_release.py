@@ -22,7 +22,7 @@ def add_verbs(verbs, verb) -> None:
     sub.add_argument("--platforms", default="cpu,cuda,tpu", metavar="P,P", help=help)
     sub.add_argument("--height", type=positive, metavar="N", help="of the image or frames, pixels; default: any")
     sub.add_argument("--width", type=positive, metavar="N")
-    sub.add_argument("--frames", type=positive, metavar="T", help="of the clip, for networks that take clips of any length")
+    sub.add_argument("--frames", type=positive, metavar="T", help="of the clip, for networks of clips of any length")
     verb(verbs, "doctor", doctor, "say what this machine has, and check the weights", "restore-jax doctor")
 
 

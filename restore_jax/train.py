@@ -182,13 +182,13 @@ def keep_config(workdir, config) -> None:
 
 
 def check_start(config) -> None:
-    """Raises InputError if what a run is to start from is not there."""
+    """Raises InputError if what a run is to start from is not there, or weights are of another network."""
     from restore_jax import weights
 
     if config.resume:
         resumed_checkpoints(config.resume)
     elif config.init_weights:
-        weights.card(config.init_weights)
+        weights.load_into(config.init_weights, config.model.name, config.model.options)
 
 
 def resumed_checkpoints(workdir: str) -> pathlib.Path:

@@ -134,6 +134,7 @@ def test_where_a_run_starts(whole, tmp_path, capsys):
         ("--config.data.source='photo'", "data.source is 'photo'"),
         ("--config.resume='nowhere'", "nowhere: config.resume names a run's workdir"),
         ("--config.init_weights='nothing'", "nothing: no such weights"),
+        ("--config.init_weights='dmenet-small'", "of ifan"),
         ("--process=1", "--coordinator, --processes and --process belong together"),
     ],
 )
@@ -142,6 +143,7 @@ def test_bad_arguments_are_one_line(tmp_path, capsys, argument, message):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_config_is_one_line(tmp_path, capsys):
