@@ -11,7 +11,8 @@ Variants, `configs/dmenet.py:WORD,WORD`:
             with these subnetworks only (Fig. 3.3); b needs neither CUHK nor VGG.
     no_auxiliary, large_s
             without the auxiliary loss; 3x3 kernels in S.
-    small   what ships as `dmenet-small`: B alone, a quarter of the width, rendered; .3 s a step on 2 CPU cores.
+    small   what `dmenet-small` was trained by, in two runs (see its card): B alone, a quarter of the width, rendered;
+            .3 s a step on 2 CPU cores.
     tiny    20 steps on drawn pictures, about a minute on 2 cores, to see that everything runs; after other words too.
 """
 
