@@ -8,7 +8,6 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-import restore_jax
 from restore_jax.errors import InputError
 
 
@@ -55,7 +54,7 @@ def _installed(file: str) -> str | None:
     parts = pathlib.PurePath(file).parts
     found = [path.locate() for path in files if path.parts[-4:] == ("share", "restore_jax", *parts)]
     if parts[:1] == ("configs",):
-        found.append(pathlib.Path(restore_jax.__file__).parents[1] / file)  # installed with pip --editable
+        found.append(pathlib.Path(__file__).parents[1] / file)  # installed with pip --editable
     return str(found[0]) if found else None
 
 
