@@ -104,10 +104,14 @@ def upload(page, where, path):
 
 
 def downloaded(page, button, folder):
-    """Waits for a result and downloads it."""
+    """Waits for a result and downloads it. A click just as Gradio draws the button anew is lost: one more is made."""
     playwright.expect(page.locator(f"#{button}")).to_be_enabled()
-    with page.expect_download() as download:
-        page.locator(f"#{button}").click()
+    try:
+        with page.expect_download(timeout=20_000) as download:
+            page.locator(f"#{button}").click()
+    except playwright.TimeoutError:
+        with page.expect_download() as download:
+            page.locator(f"#{button}").click()
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
