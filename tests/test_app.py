@@ -104,7 +104,8 @@ def upload(page, where, path):
 
 
 def downloaded(page, button, folder):
-    """Waits for a result and downloads it. A click just as Gradio draws the button anew is lost: one more is made."""
+    """Waits for a result and downloads it. Once in many runs a click starts no download, why is not known: as a person
+    would, click again."""
     playwright.expect(page.locator(f"#{button}")).to_be_enabled()
     try:
         with page.expect_download(timeout=20_000) as download:
