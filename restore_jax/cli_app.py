@@ -4,7 +4,7 @@ import importlib.util
 
 from restore_jax.errors import InputError
 
-TASKS = ("deblur", "map", "video")
+TASKS = {"deblur": "deblur", "map": "defocus", "video": ""}  # of the page: the verb whose weights it takes
 EXAMPLES = """restore-jax app        then open http://127.0.0.1:7860
          restore-jax app --port 0 --open
          restore-jax app --weights deblur=ifan.safetensors --weights video=bicubic
@@ -52,7 +52,7 @@ def app(args) -> int:
 
 def _weights(given: list[str]) -> dict:
     """Weights by task; refused now rather than when a job needs them."""
-    from restore_jax import engines, weights
+    from restore_jax import engines, restore, weights
 
     chosen = {"deblur": "ifan", "map": "dmenet", "video": None}
     for text in given:
@@ -60,10 +60,10 @@ def _weights(given: list[str]) -> dict:
         if not equals or task not in TASKS:
             raise InputError(f"--weights {text}: is not TASK=NAME or TASK=FILE; tasks are {', '.join(TASKS)}")
         if (task, name) != ("video", "bicubic"):
-            loaded = weights.load(name, {"deblur": "deblur", "map": "defocus"}.get(task, ""))
+            loaded = weights.load(name, TASKS[task])
             if task == "video":
                 engines.engine(loaded)
-            elif getattr(loaded.model, "input", "single") == "dual":
+            elif restore.needs_views(loaded.model):
                 raise InputError(f"{name}: weights for dual-pixel photos, the page takes single ones")
         chosen[task] = name
     return chosen

@@ -21,6 +21,7 @@ FULL = {
     "5": "ours",
     "6": "ours",
 }  # whose --weights are bare
+LEARNT = ("ifan", "dpdnet", "dmenet")  # methods of deblurring that take weights
 
 
 def add_verbs(verbs, verb) -> None:
@@ -117,7 +118,7 @@ def _methods(args):
 def _full_role(args):
     """Whose weights those are that are given without a role."""
     if args.subject == "deblur":
-        return next((method for method in _methods(args) if method in ("ifan", "dpdnet", "dmenet")), "ifan")
+        return next((method for method in _methods(args) if method in LEARNT), "ifan")
     return FULL[args.subject or args.table[0].replace("f", "3")]
 
 
@@ -127,7 +128,7 @@ def _rows(args):
 
     if args.table:
         return (*published.NETWORKS, "lpips")
-    return ("ifan", "dpdnet", "dmenet", "lpips") if args.subject == "deblur" else (_full_role(args),)
+    return (*LEARNT, "lpips") if args.subject == "deblur" else (_full_role(args),)
 
 
 def _refuse_contradictions(args):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from restore_jax import atomic
 from restore_jax.errors import InputError
-from restore_jax.restore import MIN_SIDE
+from restore_jax.restore import MIN_SIDE, needs_views
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 SUFFIX = ".jax_export"
@@ -122,7 +122,7 @@ def _kind(weights) -> tuple[str, Kind]:
     if getattr(model, "references", "") == "dual":
         raise InputError(f"{weights.name}: networks of two references cannot be exported")
     kind = KINDS[network]
-    if getattr(model, "input", "single") == "dual":
+    if needs_views(model):
         kind = kind._replace(inputs=(*kind.inputs, *((view, 1) for view in kind.dual)))
     if hasattr(model, "multiples"):
         kind = kind._replace(multiple=max(model.multiples))

@@ -27,6 +27,11 @@ playwright = pytest.importorskip("playwright.sync_api", reason="pip install play
 
 LIMITS = ["--max-megapixels", "0.5", "--max-seconds", "60", "--max-minutes", "2"]
 CARD = {"licence": "CC0", "what": "drawn numbers", "sigma_unit": 2.0}
+# Both pictures of the slider that is to be seen have come.
+SHOWN = """() => {
+    const seen = [...document.querySelectorAll("[id$=-slider] img")].filter(image => image.getClientRects().length)
+    return seen.length === 2 && seen.every(image => image.complete && image.naturalWidth > 0)
+}"""
 LONG = 1500  # frames: a clip that takes seconds to enlarge
 
 
@@ -104,15 +109,11 @@ def upload(page, where, path):
 
 
 def downloaded(page, button, folder):
-    """Waits for a result and downloads it. Once in many runs a click starts no download, why is not known: as a person
-    would, click again."""
+    """Waits for a result, until its pictures, which move the button as they come, are there too, and downloads it."""
     playwright.expect(page.locator(f"#{button}")).to_be_enabled()
-    try:
-        with page.expect_download(timeout=20_000) as download:
-            page.locator(f"#{button}").click()
-    except playwright.TimeoutError:
-        with page.expect_download() as download:
-            page.locator(f"#{button}").click()
+    page.wait_for_function(SHOWN)
+    with page.expect_download() as download:
+        page.locator(f"#{button}").click()
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
