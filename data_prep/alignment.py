@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from restore_jax.errors import InputError
-from restore_jax.io import from_float, to_float
+from restore_jax.io.photos import from_float, to_float
 
 Encoding = Literal["srgb", "linear"]
 MIN_SIDE = 64

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_prep.alignment import Alignment, Encoding, align
 from restore_jax.errors import InputError
-from restore_jax.io import Photo, check_writable, read_photo, write_photo
+from restore_jax.io.photos import Photo, check_writable, read_photo, write_photo
 
 
 def align_files(

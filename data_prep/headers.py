@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from restore_jax.codecs import pillow, png
-from restore_jax.io import MAX_PIXELS
+from restore_jax.io.codecs import pillow, png
+from restore_jax.io.photos import MAX_PIXELS
 
 _END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 _PALETTE = 3

@@ -20,36 +20,37 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from restore_jax import metrics as metrics
     from restore_jax import models as models
     from restore_jax import ops as ops
-    from restore_jax import pairing as pairing
     from restore_jax import restore as restore
-    from restore_jax import stream as stream
     from restore_jax import tasks as tasks
-    from restore_jax import training as training
+    from restore_jax import train as train
     from restore_jax import video as video
     from restore_jax import weights as weights
     from restore_jax.defocus import estimate_defocus as estimate_defocus
     from restore_jax.restore import deblur as deblur
-    from restore_jax.stream import super_resolve as super_resolve
+    from restore_jax.video import pairing as pairing
+    from restore_jax.video import stream as stream
+    from restore_jax.video.stream import super_resolve as super_resolve
     from restore_jax.weights import load as load
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
-    *("classical", "data", "defocus", "io", "losses", "metrics", "models", "ops", "restore", "tasks", "training"),
-    *("pairing", "stream", "video", "weights"),
-)
-_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus", "super_resolve": "stream"}
+_SUBMODULES = {
+    **{name: name for name in ("classical", "data", "defocus", "io", "losses", "metrics", "models", "ops", "restore")},
+    **{name: name for name in ("tasks", "train", "video", "weights")},
+    **{"pairing": "video.pairing", "stream": "video.stream", "training": "train"},  # training: its name before
+}
+_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus", "super_resolve": "video.stream"}
 
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 
 
-if not TYPE_CHECKING:  # who would take any name to be here
+if not TYPE_CHECKING:  # a type checker would take any name to be here
 
     def __getattr__(name: str):
         if name in _FUNCTIONS:
             return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
         if name in _SUBMODULES:
-            return importlib.import_module(f"{__name__}.{name}")
+            return importlib.import_module(f"{__name__}.{_SUBMODULES[name]}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

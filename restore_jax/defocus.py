@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from restore_jax import atomic
 from restore_jax.errors import InputError
-from restore_jax.io import read_numbers, write_photo
-from restore_jax.panels import false_colours
+from restore_jax.io import atomic
+from restore_jax.io.photos import read_numbers, write_photo
+from restore_jax.plots.panels import false_colours
 
 METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
 OVERLAP = 256  # of tiles: the network sees far

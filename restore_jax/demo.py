@@ -69,9 +69,9 @@ def run(out, weights: str = "ifan") -> dict[str, float]:
     from restore_jax import restore
     from restore_jax import weights as registry
     from restore_jax.errors import InputError
-    from restore_jax.metrics import psnr, ssim
+    from restore_jax.metrics.images import psnr, ssim
     from restore_jax.ops.render import coc_from_disparity, render_coc
-    from restore_jax.panels import labelled
+    from restore_jax.plots.panels import labelled
 
     out = pathlib.Path(out)
     try:

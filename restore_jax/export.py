@@ -12,8 +12,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from restore_jax import atomic
 from restore_jax.errors import InputError
+from restore_jax.io import atomic
 from restore_jax.restore import MIN_SIDE, needs_views
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -135,7 +135,7 @@ def _inputs(weights, network, kind, size, frames):
     import jax.numpy as jnp
     from jax import export as jax_export
 
-    from restore_jax.engines import WINDOW
+    from restore_jax.video.engines import WINDOW
 
     multiple, own = kind.multiple, getattr(weights.model, "num_frames", None)
     if frames is not None and (not kind.clip or own):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from restore_jax.errors import InputError
-from restore_jax.io import from_float, to_float
+from restore_jax.io.photos import from_float, to_float
 
 MIN_SIDE = 16  # pixels; the network's coarsest scale has an eighth of them
 STEP = 64  # sides of compiled programs are multiples of this

@@ -12,8 +12,10 @@ import pathlib
 import jax
 import numpy as np
 
-from restore_jax import engines, evaluate_vsr, stream, weights
-from restore_jax.io import to_float
+from restore_jax import weights
+from restore_jax.evaluation import vsr as evaluate_vsr
+from restore_jax.io.photos import to_float
+from restore_jax.video import engines, stream
 
 FRAMES, HEIGHT, WIDTH = 48, 50, 64  # of the middle of a clip
 

@@ -13,9 +13,9 @@ import pathlib
 
 import numpy as np
 
-from restore_jax import evaluate_vsr
-from restore_jax.engines import engine
-from restore_jax.io import to_float, write_photo
+from restore_jax.evaluation import vsr as evaluate_vsr
+from restore_jax.io.photos import to_float, write_photo
+from restore_jax.video.engines import engine
 
 PARTS = {"all": "PSNR [refvsr]", "inside": "PSNR 0-50 [refvsr]", "outside": "PSNR 50-100 [refvsr]"}
 

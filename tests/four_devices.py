@@ -14,14 +14,14 @@ if __name__ == "__main__":  # not where it is imported
 import jax
 import numpy as np
 
-from restore_jax.config import load_config
 from restore_jax.data.loader import evaluation_batches, training_batches
 from restore_jax.data.sources import DeadLeaves
-from restore_jax.training.evaluation import evaluate_all, make_evaluation
-from restore_jax.training.mesh import abstract_on, gathered, global_batch, make_mesh
-from restore_jax.training.optim import make_optimizer
-from restore_jax.training.state import create_state
-from restore_jax.training.step import make_step
+from restore_jax.train.config import load_config
+from restore_jax.train.evaluation import evaluate_all, make_evaluation
+from restore_jax.train.mesh import abstract_on, gathered, global_batch, make_mesh
+from restore_jax.train.optim import make_optimizer
+from restore_jax.train.state import create_state
+from restore_jax.train.step import make_step
 from tests import toy_task
 
 MESHES = {"1x1": (1, 1), "4x1": (4, 1), "1x2": (2, 2), "2x2": (4, 2)}  # data x fsdp: devices, fsdp

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-import restore_jax.io as rio
+import restore_jax.io.photos as rio
 from restore_jax.errors import InputError
 
 RNG = np.random.default_rng(5)

@@ -13,7 +13,7 @@ from scipy.signal import fftconvolve
 from data_prep import alignment, alignment_pairs
 from data_prep.alignment import align
 from restore_jax.errors import InputError
-from restore_jax.io import read_photo
+from restore_jax.io.photos import read_photo
 from tests.reference_render import disc_psf
 
 GAINS = np.array([1.25, 0.9, 1.1])

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import video_samples as samples
 
-from restore_jax import cli, stream
+from restore_jax import cli
 from restore_jax.app import gate, jobs, page, sessions
 from restore_jax.errors import InputError
+from restore_jax.video import stream
 
 
 @pytest.fixture(autouse=True)

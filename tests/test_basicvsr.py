@@ -13,8 +13,8 @@ from goldens import channels_last
 
 from restore_jax import models, weights
 from restore_jax.models.basicvsr import BasicVSR
-from restore_jax.weights.basicvsr import our_name
 from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.converters.basicvsr import our_name
 from restore_jax.weights.files import flatten
 
 SMALL = {"num_feat": 8, "num_blocks": 2}

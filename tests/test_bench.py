@@ -8,7 +8,10 @@ import statistics
 
 import pytest
 
-from restore_jax import bench, bench_programs, cli, macs, models
+from restore_jax import cli, models
+from restore_jax.bench import macs
+from restore_jax.bench import networks as bench
+from restore_jax.bench import programs as bench_programs
 
 TINY = ["--size", "64x48", "--width", "4", "--filters", "2", "--repeats", "3"]
 MEMORY = {False: {"process": 500_000_000, "run": 30_000_000}, True: {"process": 250_000_000, "run": 60_000_000}}

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from restore_jax import bench_defocus, bench_render, cli
+from restore_jax import cli
+from restore_jax.bench import defocus as bench_defocus
+from restore_jax.bench import rendering as bench_render
 from tests import reference_layers
 
 DEFOCUS = ["bench", "defocus", "--size", "32x32", "--deconvolved", "160x96", "--width-divisor", "16", "--repeats", "1"]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from restore_jax import bench_vsr, cli
+from restore_jax import cli
+from restore_jax.bench import video as bench_vsr
 
 
 def test_it_streams_and_states_time_and_memory(tmp_path, monkeypatch, capsys):

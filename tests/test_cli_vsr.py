@@ -14,7 +14,8 @@ import video_samples as samples
 from moving_scene import filmed
 from random_weights import restorer
 
-from restore_jax import cli, segments, video
+from restore_jax import cli, video
+from restore_jax.video import segments
 from restore_jax.weights import save
 from restore_jax.weights.registry import BEST, SHIPPED
 

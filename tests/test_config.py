@@ -9,9 +9,9 @@ import jax
 import pytest
 
 from restore_jax import models, tasks
-from restore_jax.config import differences, load_config, with_folders
 from restore_jax.errors import InputError
-from restore_jax.training.optim import make_optimizer
+from restore_jax.train.config import differences, load_config, with_folders
+from restore_jax.train.optim import make_optimizer
 from restore_jax.weights.conversion import parameter_shapes
 
 CONFIGS = Path(__file__).parent.parent / "configs"

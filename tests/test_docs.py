@@ -20,7 +20,7 @@ from moving_scene import filmed
 
 import restore_jax
 from restore_jax import cli, io, weights
-from restore_jax.config import load_config
+from restore_jax.train.config import load_config
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

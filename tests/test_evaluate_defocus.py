@@ -12,9 +12,12 @@ from PIL import Image
 import data_prep
 import restore_jax
 from data_prep.rtf.prepare import prepare
-from restore_jax import cli, evaluate, evaluate_defocus, metrics_defocus, weights
+from restore_jax import cli, weights
 from restore_jax.defocus import write_map
 from restore_jax.errors import InputError
+from restore_jax.evaluation import defocus as evaluate_defocus
+from restore_jax.evaluation import rows as evaluate
+from restore_jax.metrics import defocus as metrics_defocus
 from restore_jax.weights.conversion import parameter_shapes
 
 SHAPE = (20, 28)

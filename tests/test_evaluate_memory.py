@@ -6,8 +6,11 @@ from PIL import Image
 from random_weights import by_size, restorer
 from skimage.metrics import peak_signal_noise_ratio
 
-from restore_jax import cli, evaluate_memory, evaluate_vsr, published, weights
+from restore_jax import cli, weights
 from restore_jax.data.dead_leaves import dead_leaves
+from restore_jax.evaluation import memory as evaluate_memory
+from restore_jax.evaluation import published
+from restore_jax.evaluation import vsr as evaluate_vsr
 
 OPTIONS = {"num_feat": 4, "num_blocks": 1, "memory": {"keys": 4, "basis": 6, "size": 8}}
 

@@ -11,8 +11,8 @@ from scipy.io import savemat
 
 import data_prep
 from data_prep.rtf import prepare
-from restore_jax.curves import COLOURS, MARGIN, SIDE, draw_precision_recall
 from restore_jax.errors import InputError
+from restore_jax.plots.curves import COLOURS, MARGIN, SIDE, draw_precision_recall
 
 SHAPE, CUT = (20, 28), (20, 24)
 SAVE = {

@@ -14,10 +14,15 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import data_prep
 from data_prep.realmcvsr.reduction import reduce_tree
-from restore_jax import cli, engines, evaluate, evaluate_vsr, metrics_fov, published
+from restore_jax import cli
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
+from restore_jax.evaluation import published
+from restore_jax.evaluation import rows as evaluate
+from restore_jax.evaluation import vsr as evaluate_vsr
+from restore_jax.metrics import fields_of_view as metrics_fov
 from restore_jax.ops.imresize import imresize
+from restore_jax.video import engines
 
 SIZE, COUNTS = (64, 96), {"0003": 3, "0010": 2}
 
@@ -128,7 +133,7 @@ def test_confidences_of_two_references_become_pictures(folder, tiny, tmp_path):
 
 def test_a_network_for_two_references_says_that_one_is_not_enough(tiny):
     frames = np.zeros((3, 16, 16, 3), np.uint8)
-    from restore_jax import stream
+    from restore_jax.video import stream
 
     with pytest.raises(InputError, match="need two reference videos"):
         next(stream.super_resolve(frames, frames, weights=tiny))

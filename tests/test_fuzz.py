@@ -24,8 +24,10 @@ from safetensors.numpy import save as to_safetensors
 
 import data_prep
 import restore_jax
-from restore_jax import atomic, cli, segments, weights
+from restore_jax import cli, weights
 from restore_jax.errors import InputError
+from restore_jax.io import atomic
+from restore_jax.video import segments
 from restore_jax.weights.conversion import parameter_shapes
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -15,8 +15,8 @@ from restore_jax.ops.resize import block_mean
 from restore_jax.ops.warp import warp_horizontal
 from restore_jax.tasks.deblur import disparity_loss
 from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.converters.ifan import our_name, to_our_layout
 from restore_jax.weights.files import flatten
-from restore_jax.weights.ifan import our_name, to_our_layout
 
 MANIFEST = json.loads((pathlib.Path(__file__).parent / "golden" / "ifan_manifest.json").read_text())
 

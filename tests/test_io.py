@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from image_samples import RGB8, RNG, opened, place, refused
 
-import restore_jax.io as rio
-from restore_jax import atomic
+import restore_jax.io.photos as rio
 from restore_jax.errors import InputError
+from restore_jax.io import atomic
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])

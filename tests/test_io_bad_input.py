@@ -11,7 +11,7 @@ import tifffile
 from image_samples import HEIGHT, NOISE16, RGB8, WIDTH, make_png, numbers, place, refused, saved
 from PIL import Image
 
-import restore_jax.io as rio
+import restore_jax.io.photos as rio
 from restore_jax.errors import InputError
 
 SAMPLES = {

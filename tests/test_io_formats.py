@@ -22,7 +22,7 @@ from image_samples import (
 )
 from PIL import Image
 
-import restore_jax.io as rio
+import restore_jax.io.photos as rio
 
 
 @pytest.mark.parametrize("interlaced", [False, True])

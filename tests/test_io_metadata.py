@@ -25,7 +25,7 @@ from image_samples import (
 )
 from PIL import ExifTags, Image
 
-import restore_jax.io as rio
+import restore_jax.io.photos as rio
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

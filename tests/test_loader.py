@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from image_samples import saved
 
-from restore_jax.config import load_config
 from restore_jax.data.loader import evaluation_batches, training_batches
 from restore_jax.data.sources import open_source
 from restore_jax.errors import InputError
+from restore_jax.train.config import load_config
 
 ROOT = Path(__file__).parent.parent
 ROWS = 10  # examples: batches of 4 make two and a half of an epoch
@@ -136,7 +136,7 @@ def test_a_damaged_picture_is_an_input_error_that_names_it(tmp_path, workers):
 
 SCRIPT = """
 import multiprocessing, os, signal, sys
-from restore_jax.config import load_config
+from restore_jax.train.config import load_config
 from restore_jax.data.loader import training_batches
 from restore_jax.data.sources import DeadLeaves
 

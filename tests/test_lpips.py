@@ -10,7 +10,7 @@ from scipy.signal import correlate
 from restore_jax import metrics
 from restore_jax.errors import InputError
 from restore_jax.models.lpips import LPIPS, MIN_SIDE, unit_length
-from restore_jax.weights.lpips import convert_lpips
+from restore_jax.weights.converters.lpips import convert_lpips
 
 NARROW = (8, 12, 10, 9, 7)
 FULL = (64, 192, 384, 256, 256)

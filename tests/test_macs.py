@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from restore_jax import models
-from restore_jax.macs import macs, restoring_macs
+from restore_jax.bench.macs import macs, restoring_macs
 
 
 def shape(*sides):

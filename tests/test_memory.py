@@ -10,12 +10,13 @@ import pytest
 from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
-from restore_jax import adaptation, models
+from restore_jax import models
 from restore_jax.errors import InputError
 from restore_jax.models.layers import conv
 from restore_jax.models.memory import MODULES, MemoryFusion, QueryEncoder, with_memory
 from restore_jax.ops.resize import upsample_bicubic
 from restore_jax.tasks import vsr
+from restore_jax.video import adaptation
 from restore_jax.weights import Restorer
 from restore_jax.weights.files import flatten
 

@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restore_jax import metrics
 from restore_jax.errors import InputError
-from restore_jax.metrics import CONVENTIONS, mae, psnr, ssim
+from restore_jax.metrics.images import CONVENTIONS, mae, psnr, ssim
 
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
 

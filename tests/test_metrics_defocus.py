@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from restore_jax import metrics_defocus as metrics
+from restore_jax.metrics import defocus as metrics
 
 
 def noise(seed, shape=(9, 11), largest=7.0):

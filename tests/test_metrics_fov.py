@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from restore_jax.metrics_fov import RANGES, RULES, border, masks, psnr_by_fov, ssim_by_fov
+from restore_jax.metrics.fields_of_view import RANGES, RULES, border, masks, psnr_by_fov, ssim_by_fov
 
 SHAPE = (36, 50)
 

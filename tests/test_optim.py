@@ -6,8 +6,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from restore_jax.config import load_config
-from restore_jax.training.optim import ADAM_SHARE, make_optimizer, make_schedule
+from restore_jax.train.config import load_config
+from restore_jax.train.optim import ADAM_SHARE, make_optimizer, make_schedule
 
 
 def settings(**changes):

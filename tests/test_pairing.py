@@ -7,8 +7,9 @@ import pytest
 import video_samples as samples
 from moving_scene import filmed
 
-from restore_jax import pairing, video
+from restore_jax import video
 from restore_jax.errors import InputError
+from restore_jax.video import pairing
 
 
 def clips(folder, wide, reference, fps=(samples.FPS, samples.FPS)):

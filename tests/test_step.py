@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from restore_jax.config import load_config
-from restore_jax.training.mesh import abstract_on, make_mesh
-from restore_jax.training.optim import make_optimizer
-from restore_jax.training.state import create_state
-from restore_jax.training.step import make_step
+from restore_jax.train.config import load_config
+from restore_jax.train.mesh import abstract_on, make_mesh
+from restore_jax.train.optim import make_optimizer
+from restore_jax.train.state import create_state
+from restore_jax.train.step import make_step
 
 
 class Pair(nn.Module):

@@ -10,8 +10,9 @@ from moving_scene import filmed
 from random_weights import by_fan_in, restorer
 
 import restore_jax as rj
-from restore_jax import engines, models, stream
+from restore_jax import models
 from restore_jax.errors import InputError
+from restore_jax.video import engines, stream
 from restore_jax.weights import Restorer
 
 WINDOW = 3

@@ -10,23 +10,17 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from restore_jax import (
-    atomic,
-    cli,
-    counts,
-    evaluate,
-    evaluate_deblur,
-    models,
-    published,
-    restore,
-    scatter,
-    tables,
-    tables_rendered,
-    weights,
-)
-from restore_jax.config import load_config
+from restore_jax import cli, models, restore, weights
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
+from restore_jax.evaluation import costs as counts
+from restore_jax.evaluation import deblur as evaluate_deblur
+from restore_jax.evaluation import published, tables
+from restore_jax.evaluation import rendered as tables_rendered
+from restore_jax.evaluation import rows as evaluate
+from restore_jax.io import atomic
+from restore_jax.plots import scatter
+from restore_jax.train.config import load_config
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"width": 4, "num_filters": 2, "disparity": False}

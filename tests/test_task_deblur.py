@@ -8,8 +8,8 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restore_jax import models, tasks
-from restore_jax.config import load_config
 from restore_jax.data.dead_leaves import dead_leaves
+from restore_jax.train.config import load_config
 
 task = tasks.get("deblur")
 VIEWS = ("blurred", "left", "right", "sharp")

@@ -9,8 +9,8 @@ import pytest
 
 import restore_jax as rj
 from restore_jax import cli, models, tasks
-from restore_jax.config import load_config
 from restore_jax.models.vgg import VGG19, caffe_input
+from restore_jax.train.config import load_config
 
 task = tasks.get("defocus_map")
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from restore_jax import models, tasks
-from restore_jax.config import load_config
+from restore_jax.train.config import load_config
 
 task = tasks.get("optical_flow")
 

@@ -15,11 +15,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from configs import refvsr
 from restore_jax import models, tasks
-from restore_jax.config import load_config
 from restore_jax.data.sources import open_source
 from restore_jax.data.transforms import training_example
 from restore_jax.ops.imresize import imresize
-from restore_jax.training.optim import make_optimizer
+from restore_jax.train.config import load_config
+from restore_jax.train.optim import make_optimizer
 from restore_jax.weights.files import flatten
 
 task = tasks.get("ref_vsr")

@@ -7,10 +7,10 @@ import pytest
 
 import restore_jax as rj
 from restore_jax import cli, models, tasks
-from restore_jax.config import load_config
 from restore_jax.data.sources import open_source
 from restore_jax.data.transforms import training_example
 from restore_jax.ops.imresize import imresize
+from restore_jax.train.config import load_config
 
 task = tasks.get("super_resolution")
 

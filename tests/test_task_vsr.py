@@ -6,9 +6,9 @@ import pytest
 
 import restore_jax as rj
 from restore_jax import cli, models, tasks, weights
-from restore_jax.config import load_config
 from restore_jax.data.sources import open_source
 from restore_jax.data.transforms import training_example
+from restore_jax.train.config import load_config
 from restore_jax.weights.files import flatten
 
 task = tasks.get("vsr")

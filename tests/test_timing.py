@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from restore_jax import timing
+from restore_jax.bench import timing
 
 
 def test_programs_take_turns_after_one_warm_up(monkeypatch):

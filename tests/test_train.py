@@ -10,10 +10,10 @@ import pytest
 
 import restore_jax as rj
 from restore_jax import cli, models, tasks, train
-from restore_jax.config import load_config
 from restore_jax.data import loader
-from restore_jax.training.log import Log
-from restore_jax.training.optim import make_optimizer
+from restore_jax.train.config import load_config
+from restore_jax.train.log import Log
+from restore_jax.train.optim import make_optimizer
 from restore_jax.weights.files import flatten
 from tests.training_runs import SMALL, assert_same_weights, lines
 

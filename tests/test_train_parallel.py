@@ -9,7 +9,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restore_jax import models
-from restore_jax.training.evaluation import Means
+from restore_jax.train.evaluation import Means
 from tests import four_devices, toy_task
 from tests.training_runs import SMALL, assert_same_weights, finish, lines, overrides, start
 
@@ -71,7 +71,7 @@ def test_every_parameter_of_ifan_is_split_over_eight():
     import jax
     from jax.sharding import AbstractMesh, PartitionSpec
 
-    from restore_jax.training.mesh import AXES, partition
+    from restore_jax.train.mesh import AXES, partition
 
     model, image = models.create("ifan"), jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), image)
@@ -93,8 +93,8 @@ def test_evaluation_is_that_of_one_example_after_another():
     import jax
 
     from restore_jax.data.loader import evaluation_batches
-    from restore_jax.training.evaluation import evaluate_all, make_evaluation
-    from restore_jax.training.mesh import make_mesh, replicated
+    from restore_jax.train.evaluation import evaluate_all, make_evaluation
+    from restore_jax.train.mesh import make_mesh, replicated
 
     config, source, model = four_devices.settings(), four_devices.Seven(), toy_task.Model()
     params = toy_task.initial_params(model, jax.random.key(1), config)

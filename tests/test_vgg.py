@@ -13,7 +13,7 @@ from restore_jax.errors import InputError
 from restore_jax.models.vgg import LAYERS, VGG19, caffe_input, imagenet_input
 from restore_jax.weights import registry
 from restore_jax.weights.conversion import parameter_shapes
-from restore_jax.weights.vgg import for_input, load_for
+from restore_jax.weights.converters.vgg import for_input, load_for
 
 # Layer, its place in torchvision's `features`, published width.
 CONVOLUTIONS = (

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from data_prep.realmcvsr.layout import CAMERAS, LAYOUTS
 from data_prep.trees import find_root
 from restore_jax.errors import InputError
-from restore_jax.io import Photo, from_float, read_photo, to_float, write_photo
+from restore_jax.io.photos import Photo, from_float, read_photo, to_float, write_photo
 from restore_jax.ops.imresize import imresize
 
 

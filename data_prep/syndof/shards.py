@@ -20,8 +20,8 @@ import numpy as np
 
 from data_prep.syndof import lens as lenses
 from data_prep.syndof import selection, tree
-from restore_jax import atomic
 from restore_jax.errors import InputError
+from restore_jax.io import atomic
 
 EXAMPLES_A_SHARD = 32
 EXAMPLES_A_SAMPLE = 8231 / 2006  # as the dissertation's Table 3.1 has it

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from restore_jax import defocus, io, restore, stream, video
-from restore_jax.cli_defocus import map_for
+from restore_jax import defocus, io, restore, video
+from restore_jax.cli.defocus import map_for
 from restore_jax.errors import InputError
+from restore_jax.video import stream
 
 SHOWN = 2048  # pixels a side of the pictures for the screen; what is downloaded has all
 SCALE = 4  # of clips
@@ -188,7 +189,8 @@ def enlarge(
     job: Job, wide: pathlib.Path, longer: pathlib.Path | None = None, together: bool = False, weights: Any = None
 ) -> Enlarged:
     """As restore-jax vsr; `together`: both clips begin at the same moment; `weights`: None is the best that ships."""
-    from restore_jax import cli, cli_vsr
+    from restore_jax import cli
+    from restore_jax.cli import vsr as cli_vsr
 
     job.status("looking through the file")
     for path in filter(None, (wide, longer)):

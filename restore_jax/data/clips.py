@@ -9,7 +9,7 @@ from restore_jax.data.built import built, records
 from restore_jax.data.transforms import halved
 from restore_jax.data.triple_camera import VIEWS, Options, least_side
 from restore_jax.errors import InputError
-from restore_jax.io import FORMATS, from_float, read_photo, to_float
+from restore_jax.io.photos import FORMATS, from_float, read_photo, to_float
 
 MAX_SIDE = 2048  # larger photographs are halved until they fit
 FEATURES = {"lrs": "ultra_wide", "refs": "wide", "teles": "tele"}  # of RealMCVSR

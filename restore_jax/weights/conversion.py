@@ -49,7 +49,7 @@ def convert(name: str, arrays: dict[str, np.ndarray], /, **options) -> dict:
 def convert_files(name: str, paths, out, /, **options) -> None:
     """Convert published checkpoint file(s) and write one safetensors file. Raises InputError naming the file."""
     if name == "lpips":
-        from restore_jax.weights.lpips import convert_lpips as to_params
+        from restore_jax.weights.converters.lpips import convert_lpips as to_params
     else:
 
         def to_params(arrays):
@@ -64,7 +64,7 @@ def convert_files(name: str, paths, out, /, **options) -> None:
         raise InputError(f"{paths[0]}: {error}") from error
     card = {"source": [str(path) for path in paths], "licence": "that of the source"}
     if name == "vgg19":
-        from restore_jax.weights.vgg import about
+        from restore_jax.weights.converters.vgg import about
 
         card |= about(arrays)
     save(out, params, name, options, card)
@@ -75,7 +75,7 @@ def _table(name: str):
 
     if name not in FILES:
         raise InputError(f"no converter for {name!r}; known: {', '.join(FILES)}, lpips")
-    module = f"restore_jax.weights.{FILES[name]}"
+    module = f"restore_jax.weights.converters.{FILES[name]}"
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -7,9 +7,9 @@ import zipfile
 
 import numpy as np
 
-from restore_jax import atomic
-from restore_jax.codecs import npy
 from restore_jax.errors import InputError
+from restore_jax.io import atomic
+from restore_jax.io.codecs import npy
 
 MOST_UNPACKED = 20  # times its size that a checkpoint may hold
 MOST_NUMBERS = 2**31  # in an array of one
@@ -101,7 +101,7 @@ def read_published(path) -> dict[str, np.ndarray]:
     except Exception as error:
         raise InputError(f"{path}: not a readable {suffix[1:]} file ({type(error).__name__})") from error
     if suffix == ".npy":
-        from restore_jax.weights.vgg import read_npy
+        from restore_jax.weights.converters.vgg import read_npy
 
         return read_npy(path)
     if suffix in (".pth", ".pt", ".pytorch", ".ckpt"):

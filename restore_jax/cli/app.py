@@ -1,0 +1,70 @@
+"""restore-jax app: a local web page."""
+
+import importlib.util
+
+from restore_jax.errors import InputError
+
+TASKS = {"deblur": "deblur", "map": "defocus", "video": ""}  # of the page: the verb whose weights it takes
+EXAMPLES = """restore-jax app        then open http://127.0.0.1:7860
+         restore-jax app --port 0 --open
+         restore-jax app --weights deblur=ifan.safetensors --weights video=bicubic
+
+Only this machine reaches the page unless --host says otherwise: there is no password. One job runs at a time, others
+wait. Uploads may have 256 MB, all files of all open pages 4 GB; they lie in a temporary folder, are removed when their
+page is closed, and with the server. A photograph takes 1 GB of memory and 0.1 GB more for each megapixel, and on one
+CPU core about 10 s a megapixel; a clip what restore-jax vsr takes."""
+
+
+def add_verbs(verbs, verb) -> None:
+    """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
+    sub = verb(verbs, "app", app, "open a local web page to deblur, magnify and enlarge", EXAMPLES)
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); 0.0.0.0 is all")
+    sub.add_argument("--port", type=int, default=7860, help="to listen on (7860); 0 is any free one")
+    sub.add_argument("--open", action="store_true", help="open a browser")
+    sub.add_argument(
+        "--max-megapixels", type=float, default=34.0, metavar="M", help="of a photograph, of an enlarged frame (34)"
+    )
+    sub.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="of a clip (20)")
+    sub.add_argument("--max-minutes", type=float, default=15.0, metavar="M", help="of computing a result (15)")
+    sub.add_argument("--queue", type=int, default=16, metavar="N", help="jobs that may wait (16)")
+    help = "for deblur, map or video; see weights list"
+    sub.add_argument("--weights", action="append", default=[], metavar="TASK=NAME|FILE", help=help)
+
+
+def app(args) -> int:
+    """restore-jax app."""
+    for name in ("max_megapixels", "max_seconds", "max_minutes", "queue"):
+        value = getattr(args, name)
+        if not value > 0:
+            raise InputError(f"--{name.replace('_', '-')} {value:g}: must be above 0")
+    if not 0 <= args.port < 65536:
+        raise InputError(f"--port {args.port}: is not between 0 and 65535")
+    weights = _weights(args.weights)
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("app: Gradio is not installed: pip install 'restore-jax[app]'")
+
+    from restore_jax.app import jobs, server
+
+    limits = jobs.Limits(args.max_megapixels, args.max_seconds, args.max_minutes)
+    server.serve(server.Options(args.host, args.port, args.queue, args.open, limits, weights))
+    return 0
+
+
+def _weights(given: list[str]) -> dict:
+    """Weights by task; refused now rather than when a job needs them."""
+    from restore_jax import restore, weights
+    from restore_jax.video import engines
+
+    chosen = {"deblur": "ifan", "map": "dmenet", "video": None}
+    for text in given:
+        task, equals, name = text.partition("=")
+        if not equals or task not in TASKS:
+            raise InputError(f"--weights {text}: is not TASK=NAME or TASK=FILE; tasks are {', '.join(TASKS)}")
+        if (task, name) != ("video", "bicubic"):
+            loaded = weights.load(name, TASKS[task])
+            if task == "video":
+                engines.engine(loaded)
+            elif restore.needs_views(loaded.model):
+                raise InputError(f"{name}: weights for dual-pixel photos, the page takes single ones")
+        chosen[task] = name
+    return chosen

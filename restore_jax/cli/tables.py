@@ -1,0 +1,138 @@
+"""restore-jax tables: the dissertation's tables, filled in as far as data and weights are at hand."""
+
+import pathlib
+
+from restore_jax.cli.arguments import positive, size_of
+from restore_jax.errors import InputError
+
+EXAMPLES = """restore-jax tables                 which tables there are, and what of them can be computed
+         restore-jax tables 4.2 --plot 4.2.png        parameters and operations beside the printed ones
+         restore-jax tables 4.2 --data dpdd/png8 --weights ifan=ifan.safetensors --json 4.2.json
+         restore-jax tables 5.5 --data FOLDER --weights ours_l1=FILE --limit 10     on clips of FOLDER's photographs
+         restore-jax tables --rendered --only 4.1 --steps 200 --seeds 2             trains each row, on rendered data"""
+
+
+def add_verbs(verbs, verb) -> None:
+    """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
+    sub = verb(verbs, "tables", tables, "fill in the dissertation's tables", EXAMPLES)
+    sub.add_argument("number", nargs="?", metavar="NUMBER", help="3.1 to 3.3, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5")
+    sub.add_argument(
+        "--data",
+        nargs="+",
+        metavar="NAME|FOLDER",
+        help="measure on this instead; with --rendered, photographs to train on",
+    )
+    help = "ROLE=FILE for a row, such as ours_l1=FILE; lpips=FILE for LPIPS; repeatable"
+    sub.add_argument("--weights", action="append", default=[], metavar="ROLE=FILE", help=help)
+    sub.add_argument("--limit", type=positive, metavar="N", help="the first N photographs, or frames of each clip")
+    sub.add_argument("--time", action="store_true", help="measure seconds a picture on this machine (drawn weights)")
+    sub.add_argument("--size", type=size_of(least=32), metavar="WxH", help="of the inputs that are counted and timed")
+    sub.add_argument("--all-conventions", action="store_true", help="quality under every convention of metrics")
+    sub.add_argument("--json", metavar="FILE", help="for programs; scores of pictures go to FILE.images.jsonl")
+    sub.add_argument("--markdown", metavar="FILE", help="what is printed, as a file")
+    sub.add_argument("--plot", metavar="FILE.png", help="quality against MACs")
+    sub.add_argument("--quiet", action="store_true", help="print results and errors only")
+    trained = sub.add_argument_group("--rendered", "train each row at a small equal budget, on rendered data")
+    trained.add_argument(
+        "--rendered", action="store_true", help="Tables 4.1, 4.2, 4.7, 5.2, 5.3 and 6.1, or --only some"
+    )
+    trained.add_argument("--only", metavar="NUMBERS", help="of these tables, such as 4.1,5.2")
+    trained.add_argument("--steps", type=positive, default=200, metavar="N", help="of each training (200)")
+    trained.add_argument("--seeds", type=positive, default=2, metavar="K", help="trainings of each row (2)")
+    trained.add_argument("--held-out", metavar="FOLDER", help="photographs to measure on (else scikit-image's)")
+    trained.add_argument(
+        "--workdir", default="runs/tables", metavar="DIR", help="what is trained is kept in (runs/tables)"
+    )
+
+
+def tables(args) -> int:
+    """restore-jax tables."""
+    from restore_jax.io import atomic
+
+    _refuse_contradictions(args)
+    if args.rendered:
+        text, document, picture = _rendered(args)
+    else:
+        text, document, picture = _filled(args) if args.number else _overview(args)
+    print(text, end="")
+    if args.markdown:
+        atomic.write(pathlib.Path(args.markdown), text.encode())
+    if args.json:
+        atomic.write(pathlib.Path(args.json), document)
+    if args.plot:
+        from restore_jax.io.photos import write_photo
+
+        write_photo(args.plot, picture() / 255)
+    return 0
+
+
+def _overview(args):
+    from restore_jax.evaluation import tables
+
+    lines = tables.overview(_options(args))
+    text = tables.overview_markdown(lines) + "\nrestore-jax tables NUMBER fills one in.\n"
+    return text, tables.overview_json(lines), None
+
+
+def _filled(args):
+    from restore_jax.evaluation import rows as evaluate
+    from restore_jax.evaluation import tables
+    from restore_jax.plots.scatter import draw_scatter
+
+    data = args.data[0] if args.data else ""
+    if args.plot:
+        tables.chapter(args.number)
+    filling = tables.fill(args.number, _options(args), data, args.size, args.time)
+    text = tables.markdown(filling)
+    if args.all_conventions:
+        text += f"\n{evaluate.by_convention(filling.rows)}\n"
+
+    def picture():
+        metric, points = tables.points(filling)
+        return draw_scatter(points, "MACs (G)", metric)
+
+    return text, tables.as_json(filling), picture
+
+
+def _rendered(args):
+    from restore_jax.evaluation import rendered as tables_rendered
+
+    numbers = tuple((args.only or args.number or ",".join(tables_rendered.NUMBERS)).split(","))
+    budget = tables_rendered.Budget(args.steps, args.seeds)
+    found = tables_rendered.run(numbers, budget, args.workdir, args.data or (), args.held_out or "", _options(args))
+    return tables_rendered.markdown(found), tables_rendered.as_json(found), None
+
+
+def _options(args):
+    from restore_jax.cli.evaluate import weights_by_role
+    from restore_jax.evaluation import published
+    from restore_jax.evaluation import rows as evaluate
+    from restore_jax.report import say
+
+    out = args.json and pathlib.Path(args.json)
+    return evaluate.Options(
+        weights=weights_by_role(args.weights, "", (*published.NETWORKS, "lpips", "vgg")),
+        limit=args.limit,
+        journal=evaluate.Journal(out and out.with_name(f"{out.name}.images.jsonl")),
+        say=(lambda text: None) if args.quiet else say,
+        all_conventions=args.all_conventions,
+    )
+
+
+def _refuse_contradictions(args):
+    for argument in args.weights:
+        if not argument.partition("=")[2]:
+            raise InputError(f"--weights {argument}: say whose, as in ours_l1={argument}")
+    for name in ("json", "markdown", "plot"):
+        if (path := getattr(args, name)) and pathlib.Path(path).is_dir():
+            raise InputError(f"{path}: is a folder, not a file to write to")
+    if args.rendered:
+        if args.plot or args.time or args.size:
+            raise InputError("--rendered: goes with neither --plot nor --time nor --size")
+        return
+    if args.only or args.held_out:
+        raise InputError("--only and --held-out: go with --rendered")
+    if args.data and len(args.data) > 1:
+        raise InputError(f"--data {' '.join(args.data)}: one data set at a time")
+    if not args.number and (args.data or args.plot or args.time or args.size or args.limit):
+        raise InputError("tables: give the number of a table with --data, --limit, --plot, --time and --size")

@@ -1,0 +1,1 @@
+"""Measurements of methods on data, and the dissertation's tables made of them."""

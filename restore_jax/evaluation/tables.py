@@ -1,0 +1,257 @@
+"""The dissertation's tables: what is at hand for each, and its rows filled in: quality, parameters, MACs, seconds.
+
+Quality is measured with the data and weights at hand; for the rest what is missing is said.
+Parameters and multiply-accumulates are always counted.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import restore_jax
+from restore_jax.errors import InputError
+from restore_jax.evaluation import costs as counts
+from restore_jax.evaluation import rows as evaluate
+from restore_jax.evaluation.published import network
+from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table
+
+CHAPTERS = {  # of each the numbers of its tables
+    "3": ("3.1", "3.2", "3.3", "fig3.5", "fig3.6"),
+    "4": tuple(f"4.{n}" for n in range(1, 9)),
+    "5": tuple(f"5.{n}" for n in range(1, 7)),
+    "6": tuple(f"6.{n}" for n in range(1, 6)),
+}
+NUMBERS = tuple(number for numbers in CHAPTERS.values() for number in numbers)
+OWN_DATA = {"3.1": ("syndof",), "3.2": ("syndof", "rtf"), "3.3": ("rtf",)}
+OWN_DATA |= dict.fromkeys(("fig3.5", "fig3.6"), ("cuhk_blur/train504",))
+SHIPPED = ("bdcs",)  # roles whose rows take the weights that ship, if no others are given
+CONVENTION = (
+    "MACs are multiply-accumulates of convolutions and matrix products for one restored picture of {width}x{height} "
+    "input: of a window for networks that restore its centre, of a long clip's frame for those that restore all; the "
+    "flow network between frames is left out of them and of the parameters"
+)
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A table filled in.
+
+    rows: with counts also where quality is missing. size: (height, width) of the inputs that counts are of. missing:
+    {label: what it lacks}. why: {label: {column: why a count is not as printed}}.
+    """
+
+    number: str
+    table: Table
+    rows: Sequence[Filled]
+    size: tuple[int, int]
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    why: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def chapter(number: str) -> str:
+    """The chapter of a table. Raises InputError, naming those there are."""
+    for found, numbers in CHAPTERS.items():
+        if number in numbers:
+            return found
+    raise InputError(f"no table {number}: there are 3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5")
+
+
+def open_table(number: str, data: str = "") -> Table:
+    """A table, its rows computed on its own data or another data set. Raises InputError."""
+    from restore_jax.evaluation import deblur as evaluate_deblur
+    from restore_jax.evaluation import defocus as evaluate_defocus
+    from restore_jax.evaluation import memory as evaluate_memory
+    from restore_jax.evaluation import vsr as evaluate_vsr
+
+    found = chapter(number)
+    if found == "3":
+        if data:
+            raise InputError(f"table {number}: its rows say which data; leave --data out")
+        return evaluate_defocus.TABLES[number]
+    if found == "4":
+        return evaluate_deblur.table(number, data)
+    return {"5": evaluate_vsr, "6": evaluate_memory}[found].table(number, data or "realmcvsr")
+
+
+def own_data(number: str) -> tuple[str, ...]:
+    """The data sets that a table is of."""
+    from restore_jax.evaluation import deblur as evaluate_deblur
+
+    found = chapter(number)
+    if found == "4":
+        return (evaluate_deblur.TABLES[number][1],)
+    return OWN_DATA.get(number, ("realmcvsr",))
+
+
+def missing_data(name: str) -> str:
+    """What to do for a dataset that is not built, or ""."""
+    from restore_jax.data.built import folder_of, newest
+
+    parts = ("realmcvsr/lrx4", "realmcvsr/hr") if name == "realmcvsr" else (name,)
+    if all(newest(folder_of(part)) for part in parts):
+        return ""
+    return f"needs {name}: restore-jax data build {name} TREE"
+
+
+# ------------------------------------------------------------------------------------------------------------- filling
+def fill(
+    number: str,
+    options: Options,
+    data: str = "",
+    size: tuple[int, int] | None = None,
+    timed: bool = False,
+) -> Filling:
+    """A table with all that can be computed with what is at hand.
+
+    size: (height, width) of the inputs to count for, instead of the table's own. timed: seconds a picture are measured.
+    """
+    table = open_table(number, data)
+    own = counts.size_of(number)
+    height, width = size or own
+    absent = _absent(number, data)
+    rows, missing, why = [], {}, {}
+    for row in table.rows:
+        if network(row.role):
+            options.say(f"table {number}: counting {row.label}")
+        found = counts.costs(row.role, (height, width), number in counts.HD and size is None)
+        if size in (None, own) and (wrong := counts.differences(number, row.role, row.printed, found)):
+            why[row.label] = wrong
+        if timed and (seconds := counts.seconds(_timed_role(row), (height, width))) is not None:
+            found["s"] = seconds
+        filled, missing[row.label] = _filled(row, options, found, absent(row))
+        rows.append(filled)
+    return Filling(number, table, rows, (height, width), missing, why)
+
+
+def _timed_role(row: Row) -> str:
+    """The role whose time is measured: of methods their own, not that of the weights they take."""
+    method = row.compute.keywords.get("role", row.role)  # of chapter IV
+    return method if method == "dmenet" else row.role
+
+
+def _absent(number, data) -> Callable[[Row], str]:
+    """A function that says of a row which of its datasets is not built, or ""."""
+    if data:
+        return lambda row: ""
+    problems = {name: missing_data(name) for name in own_data(number)}
+
+    def absent(row):
+        keywords = row.compute.keywords
+        return "" if "why" in keywords else problems.get(keywords.get("data"), next(iter(problems.values())))
+
+    return absent
+
+
+def _filled(row: Row, options: Options, costs: Mapping[str, float], problem: str) -> tuple[Filled, list[str]]:
+    """(a row with its counts, and its quality if that can be measured; what it lacks). problem: its data's, or ""."""
+    try:
+        if problem and not _lacks_weights(row, options):
+            raise InputError(problem)
+        outcome = row.compute(options)  # asks for the weights before the data
+    except InputError as error:
+        said = [text for text in dict.fromkeys((problem, str(error))) if text]
+        return Filled(row.label, row.printed, Outcome(dict(costs), 0), "; ".join(said)), said
+    measured = outcome.values.get("params (M)")
+    said = []
+    if measured and "params (M)" in costs and abs(measured / costs["params (M)"] - 1) > counts.TOLERANCE:
+        said = [f"weights of the table's network: those given are of one of {measured:.4g} M parameters"]
+    outcome = dataclasses.replace(outcome, values={**outcome.values, **costs})
+    return Filled(row.label, row.printed, outcome, "; ".join(said)), said
+
+
+def _lacks_weights(row, options):
+    role = row.role.partition("+")[0]
+    return network(role) is not None and role not in options.weights and role not in SHIPPED
+
+
+# ------------------------------------------------------------------------------------------------------------- showing
+def markdown(filling: Filling) -> str:
+    """The table as Markdown, with what is missing and why counts differ."""
+    table, rows = filling.table, filling.rows
+    height, width = filling.size
+    lines = [f"## {table.title}", "", evaluate.markdown(rows), "", f"{table.note}."]
+    if any("MACs (G)" in row.outcome.values for row in rows if row.outcome):
+        lines[-1] += f" {CONVENTION.format(height=height, width=width)}."
+    for label, found in filling.why.items():
+        lines += [f"- {label}, {column}: {reason}" for column, reason in found.items()]
+    pairs = ((label, problem) for label, problems in filling.missing.items() for problem in problems)
+    for problem, labels in _grouped(pairs).items():
+        lines.append(f"- missing: {', '.join(labels)}: {problem}")
+    return "\n".join(lines) + "\n"
+
+
+def _grouped(pairs) -> dict[str, list[str]]:
+    """{text: labels} of (label, text)."""
+    found = {}
+    for label, text in pairs:
+        found.setdefault(text, []).append(label)
+    return found
+
+
+def as_json(filling: Filling) -> bytes:
+    """The same for a program."""
+    document = json.loads(evaluate.as_json(filling.table.title, filling.rows))
+    for row, filled in zip(document["rows"], filling.rows, strict=True):
+        missing, why = filling.missing.get(filled.label, ()), filling.why.get(filled.label, {})
+        row |= {"missing": list(missing), "counts_differ": dict(why)}
+    height, width = filling.size
+    document |= {
+        "number": filling.number,
+        "note": filling.table.note,
+        "counted_for": {"width": width, "height": height},
+    }
+    return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def points(filling: Filling) -> tuple[str, dict[str, tuple[float, float | None, float | None]]]:
+    """(metric, {label: (G MACs, measured, printed)}) to draw. Raises InputError for a table without such rows."""
+    metric = next((name for name in filling.rows[0].printed if name not in evaluate.COSTS), None)
+    found = {}
+    for row in filling.rows:
+        values = row.outcome.values
+        measured = next((value for name, value in values.items() if name.split(" [")[0] == metric), None)
+        if "MACs (G)" in values and (measured is not None or metric in row.printed):
+            found[row.label] = values["MACs (G)"], measured, row.printed.get(metric)
+    if metric is None or not found:
+        raise InputError(f"table {filling.number}: has no quality against MACs to plot")
+    return metric, found
+
+
+# ------------------------------------------------------------------------------------------------------------ overview
+def overview(options: Options) -> list[dict[str, str]]:
+    """For every table: its number, title, rows, what can be counted and what is at hand, a dict of strings."""
+    lines = []
+    for number in NUMBERS:
+        if number == "fig3.6":  # the same rows as fig3.5
+            continue
+        table = open_table(number)
+        problems = [missing_data(name) for name in own_data(number)]
+        roles = [row.role for row in table.rows if network(row.role)]
+        needed = dict.fromkeys(role.partition("+")[0] for role in roles)
+        there = [role for role in needed if role in options.weights or role in SHIPPED]
+        absent = [role for role in needed if role not in there]
+        lines.append(
+            {
+                "table": number,
+                "title": table.title.partition(": ")[2],
+                "rows": str(len(table.rows)),
+                "counted": str(len(roles)),
+                "data": "; ".join(problem for problem in problems if problem) or "at hand",
+                "weights at hand": f"{len(there)} of {len(needed)}" if needed else "-",
+                "weights missing": ", ".join(absent) or "-",
+            }
+        )
+    return lines
+
+
+def overview_markdown(lines: Sequence[Mapping[str, str]]) -> str:
+    """The overview as a Markdown table."""
+    columns = [column for column in lines[0] if column != "weights missing"]
+    cells = [columns, ["---"] * len(columns), *([line[column] for column in columns] for line in lines)]
+    return f"{evaluate.as_lines(cells)}\n"
+
+
+def overview_json(lines: Sequence[Mapping[str, str]]) -> bytes:
+    """The overview for a program."""
+    return (json.dumps({"version": restore_jax.__version__, "tables": list(lines)}, indent=1) + "\n").encode()

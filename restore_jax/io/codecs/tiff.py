@@ -1,0 +1,249 @@
+"""TIFF: 8- and 16-bit and float pixels in and out, with everything else the file says about its photograph.
+
+Writing is done here because no library at hand writes 16-bit colour together with EXIF.
+"""
+
+import io
+import itertools
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from restore_jax.io.codecs import exif as ifd
+from restore_jax.io.codecs import opencv
+
+_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 8, 32_946, 32_773
+_STRIP_BYTES = 1 << 18
+_LARGEST_TILE = 4096  # pixels by which a tile may be larger than its image
+_DEFLATE_MOST = 1032  # bytes that one byte can stand for
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first directory says. size: (width, height) as stored; kind: "uint" or "float"."""
+
+    size: tuple[int, int]
+    bits: int
+    kind: str
+    channels: int
+    photometric: int
+    compression: int
+    predictor: int
+    orientation: int
+    premultiplied: bool
+    icc: bytes | None
+    xmp: bytes | None
+
+
+def read_header(fp: BinaryIO) -> Header:
+    """The header of a TIFF with one photograph in it. ValueError for anything this package does not read."""
+    order, big, offset = ifd.header(fp)
+    try:
+        entries, following = ifd.read_ifd(fp, offset, order, big)
+    except ValueError as error:
+        raise ValueError("truncated: it ends before its directory") from error
+
+    def values(tag, *default):
+        entry = entries.get(tag)
+        return ifd.integers(entry, order) if entry is not None and entry.count else default
+
+    if 0xC612 in entries:
+        raise ValueError("a camera raw file (DNG): develop it to a 16-bit TIFF first")
+    pages = 1 + sum(1 for entry in _pages(fp, following, order, big) if not entry & 5)  # not thumbnails, not masks
+    if pages > 1:
+        raise ValueError(f"holds {pages} pages: save each as a file of its own")
+    width, height, bits = values(0x100, 0)[0], values(0x101, 0)[0], values(0x102, 1)
+    kinds, photometric = values(0x153, 1), values(0x106, 1)[0]
+    if len(set(bits)) > 1 or len(set(kinds)) > 1:
+        raise ValueError("its channels differ in bit depth")
+    kind = {1: "uint", 3: "float", 4: "uint"}.get(kinds[0])
+    readable = bits[0] in ((16, 32, 64) if kind == "float" else (1, 2, 4, 8, 16))
+    if kind is None or not readable:
+        sample = {"uint": "", None: "signed ", "float": "float "}[kind]
+        raise ValueError(f"has {bits[0]}-bit {sample}samples: save it with 8 or 16 bits")
+    if photometric in (8, 9, 10) or (bits[0] > 8 and photometric not in (0, 1, 2)):
+        raise ValueError("is neither grey nor RGB: convert it to RGB")
+    channels = values(0x115, 1)[0]
+    if not 1 <= channels <= 4:
+        raise ValueError(f"has {channels} channels: save it as grey or RGB, with or without alpha")
+    offsets, sizes = values(0x111) or values(0x144), values(0x117) or values(0x145)
+    _refuse_missing_data(fp, offsets, sizes)
+    across, down = values(0x142, width)[0], values(0x143, values(0x116, height)[0])[0]
+    part = min(across, width + _LARGEST_TILE) * min(down, height + _LARGEST_TILE) * channels * -(-bits[0] // 8)
+    if values(0x103, 1)[0] in (_DEFLATE, _OLD_DEFLATE):
+        _refuse_bombs(fp, offsets, sizes, part)
+    return Header(
+        (width, height),
+        bits[0],
+        kind,
+        channels,
+        photometric,
+        values(0x103, 1)[0],
+        values(0x13D, 1)[0],
+        min(max(values(ifd.ORIENTATION, 1)[0], 1), 8),
+        values(0x152, 0)[0] == 1,
+        entries[ifd.ICC].value if ifd.ICC in entries else None,
+        entries[ifd.XMP].value if ifd.XMP in entries else None,
+    )
+
+
+def decode(fp: BinaryIO, header: Header) -> np.ndarray:
+    """(h, w, c) uint16 or float32 pixels, as stored: not turned upright. For 16-bit and float files only."""
+    plain = header.compression in (_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
+    array = _with_tifffile(fp) if plain and header.predictor in (1, 2) else _with_opencv(fp, header)
+    width, height = header.size
+    if array.shape != (height, width, header.channels):
+        raise ValueError("its pixels cannot be decoded")
+    if header.kind == "float":
+        array = array.astype(np.float32, copy=False)
+    if header.photometric == 0:  # white is zero
+        array = (1 if header.kind == "float" else 65_535) - array
+    return array
+
+
+def encode(
+    array: np.ndarray, exif: bytes | None, icc: bytes | None, xmp: bytes | None, dpi: tuple | None, compress: bool
+) -> bytes:
+    """A TIFF of (h, w, c) uint8, uint16 or float32 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
+
+    The EXIF block comes first, as it is, so that all offsets in it stay right; then pixels; then the directory, which
+    takes over the entries of the block's own. dpi: dots per inch, (x, y).
+    """
+    height, width, channels = array.shape
+    tree, out, order = _block_entries(exif)
+    rows = max(1, _STRIP_BYTES // (width * channels * array.dtype.itemsize))
+    predict = compress and array.dtype.kind == "u"
+    offsets, sizes = [], []
+    for top in range(0, height, rows):
+        strip = _strip(array[top : top + rows], order, compress, predict)
+        offsets.append(len(out))
+        sizes.append(len(strip))
+        out += strip
+    if len(out) > 0xF0000000:
+        raise ValueError("too large for a TIFF: write a PNG")
+
+    def put(tag, letter, *numbers):
+        kind = {"H": 3, "L": 4, "LL": 5}[letter]
+        tree[tag] = ifd.Entry(
+            kind, len(numbers) // len(letter), struct.pack(f"{order}{len(numbers)}{letter[0]}", *numbers), 0
+        )
+
+    put(0x100, "L", width)
+    put(0x101, "L", height)
+    put(0x102, "H", *[8 * array.dtype.itemsize] * channels)
+    put(0x103, "H", _DEFLATE if compress else _UNCOMPRESSED)
+    put(0x106, "H", 2 if channels > 2 else 1)
+    put(0x111, "L", *offsets)
+    put(ifd.ORIENTATION, "H", 1)
+    put(0x115, "H", channels)
+    put(0x116, "L", min(rows, height))
+    put(0x117, "L", *sizes)
+    put(0x11C, "H", 1)
+    put(0x153, "H", *[3 if array.dtype.kind == "f" else 1] * channels)
+    if predict:
+        put(0x13D, "H", 2)
+    if channels in (2, 4):
+        put(0x152, "H", 2)  # alpha that the colours were not multiplied with
+    if dpi and ifd.RESOLUTION_X not in tree:
+        put(ifd.RESOLUTION_X, "LL", round(dpi[0] * 1000), 1000)
+        put(ifd.RESOLUTION_Y, "LL", round(dpi[1] * 1000), 1000)
+        put(ifd.RESOLUTION_UNIT, "H", 2)
+    if icc:
+        tree[ifd.ICC] = ifd.Entry(7, len(icc), icc, 0)
+    if xmp:
+        tree[ifd.XMP] = ifd.Entry(1, len(xmp), xmp, 0)
+    out += bytes(len(out) % 2)
+    struct.pack_into(order + "L", out, 4, len(out))
+    out += ifd.directory(tree, order, len(out))
+    return bytes(out)
+
+
+def _block_entries(block: bytes | None) -> tuple[dict[int, ifd.Entry], bytearray, str]:
+    """The block's entries about the photograph, their values left in place; the file so far; its byte order."""
+    fresh = {}, bytearray(b"II*\0\0\0\0\0"), "<"
+    if not block:
+        return fresh
+    try:
+        order, big, offset = ifd.header(io.BytesIO(block))
+        entries, _ = ifd.read_ifd(io.BytesIO(block), offset, order, big)
+    except ValueError:
+        return fresh  # EXIF that nobody can read
+    if big:
+        return fresh
+    tree = {
+        tag: entry if len(entry.value) <= 4 else entry._replace(value=None)
+        for tag, entry in entries.items()
+        if tag not in ifd.STRUCTURAL
+    }
+    return tree, bytearray(block) + bytes(len(block) % 2), order
+
+
+def _strip(rows: np.ndarray, order: str, compress: bool, predict: bool) -> bytes:
+    if predict:  # each sample as its difference from the one to the left, modulo 2^bits
+        rows = np.concatenate([rows[:, :1], rows[:, 1:] - rows[:, :-1]], axis=1)
+    raw = rows.astype(rows.dtype.newbyteorder(order), copy=False).tobytes()
+    return zlib.compress(raw) if compress else raw
+
+
+def _pages(fp: BinaryIO, offset: int, order: str, big: bool) -> Iterator[int]:
+    """The NewSubfileType of the directories from `offset` on."""
+    seen = set()
+    while offset and offset not in seen and len(seen) < 1000:
+        seen.add(offset)
+        try:
+            entries, offset = ifd.read_ifd(fp, offset, order, big)
+        except ValueError:
+            return
+        yield ifd.integers(entries[0xFE], order)[0] if 0xFE in entries else 0
+
+
+def _refuse_missing_data(fp: BinaryIO, offsets: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    # Checked before decoding: libraries fill the rest with zeros or report it on stderr.
+    end = fp.seek(0, os.SEEK_END)
+    if not offsets:
+        raise ValueError("truncated or damaged: it does not say where its pixels are")
+    if any(offset + size > end for offset, size in itertools.zip_longest(offsets, sizes, fillvalue=0)):
+        raise ValueError("truncated: it ends before its last pixel")
+    if sum(sizes) > end:
+        raise ValueError("damaged: its pixels overlap in the file")
+
+
+def _refuse_bombs(fp: BinaryIO, offsets: tuple[int, ...], sizes: tuple[int, ...], part: int) -> None:
+    # zlib gives tifffile all there is, however much: a strip of kilobytes may hold gigabytes.
+    for offset, size in zip(offsets, sizes, strict=False):
+        if size * _DEFLATE_MOST <= part:
+            continue
+        fp.seek(offset)
+        packed, inflate, left = fp.read(size), zlib.decompressobj(), part
+        while packed and left >= 0 and not inflate.eof:
+            left -= len(inflate.decompress(packed, 1 << 20))
+            packed = inflate.unconsumed_tail
+        if left < 0:
+            raise ValueError("damaged: a part of it holds more pixels than the picture")
+
+
+def _with_tifffile(fp: BinaryIO) -> np.ndarray:
+    import tifffile
+
+    fp.seek(0)
+    with tifffile.TiffFile(fp) as file:
+        page = file.pages[0]
+        array = page.asarray(maxworkers=1)
+        axes = page.axes
+    if "S" not in axes:
+        return array[..., None]
+    return np.moveaxis(array, axes.index("S"), -1)
+
+
+def _with_opencv(fp: BinaryIO, header: Header) -> np.ndarray:
+    fp.seek(0)
+    # OpenCV turns TIFFs upright whatever its flags say: it is shown one that is upright as it is.
+    array = opencv.decode(ifd.upright(fp.read(), *header.size))
+    if array is None:
+        raise ValueError("damaged, or compressed in a way that is not supported: save it uncompressed")
+    return array

@@ -1,0 +1,9 @@
+"""Metrics, each defined once.
+
+The names here come from `images`; `fields_of_view` measures a video inside and outside its reference's view, `defocus`
+measures defocus maps, `similarity` compares windows of two images.
+"""
+
+from restore_jax.metrics.images import CONVENTIONS, Convention, lpips, mae, psnr, ssim
+
+__all__ = ["CONVENTIONS", "Convention", "lpips", "mae", "psnr", "ssim"]

@@ -1,0 +1,1 @@
+"""Pictures of results: photographs in a row, curves, scattered points."""

@@ -1,0 +1,130 @@
+"""Configs of runs: FILE.py[:VARIANT] with get_config(variant) -> ml_collections.ConfigDict, and overrides."""
+
+import ast
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from restore_jax.errors import InputError
+
+
+def load_config(source: str, overrides: Sequence[str] = ()):
+    """The locked config of FILE[:VARIANT], with `--config.a.b=value` overrides applied. Raises InputError.
+
+    "configs/NAME.py" where there is no such file is the one of that name which came with the package.
+    """
+    file, _, variant = source.partition(":")
+    file = file if os.path.exists(file) else _installed(file) or file
+    if not pathlib.Path(file).is_file():
+        raise InputError(f"{file}: no such config file")
+    if not file.endswith(".py"):
+        raise InputError(f"{file}: a config is a Python file with get_config(variant)")
+    spec = importlib.util.spec_from_file_location("restore_jax_config", file)
+    module = importlib.util.module_from_spec(spec)
+    # Configs build on others: `from configs import`.
+    sys.path.insert(0, str(pathlib.Path(file).resolve().parent.parent))
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config(variant) if variant else module.get_config()
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{source}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    finally:
+        sys.path.pop(0)
+    if not hasattr(config, "unlocked"):
+        raise InputError(f"{source}: get_config gives a {type(config).__name__}, not an ml_collections.ConfigDict")
+    for override in overrides:
+        name, equals, value = override.removeprefix("--config.").partition("=")
+        if not override.startswith("--config.") or not equals:
+            raise InputError(f"{override}: unknown argument; overrides look like --config.optim.rate=1e-4")
+        _override(config, name, value)
+    return config.lock()
+
+
+def _installed(file: str) -> str | None:
+    """The path of a file "configs/NAME.py" among those the package was installed with, or of the checkout it is."""
+    try:
+        files = importlib.metadata.files("restore-jax") or ()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    parts = pathlib.PurePath(file).parts
+    found = [path.locate() for path in files if path.parts[-4:] == ("share", "restore_jax", *parts)]
+    if parts[:1] == ("configs",):
+        found.append(pathlib.Path(__file__).parents[2] / file)  # installed with pip --editable
+    return str(found[0]) if found else None
+
+
+def with_folders(config, folders: Sequence[str], held_out: Sequence[str] = ()):
+    """`config` on a person's own pictures: folders of sharp photographs, or of pairs (blurred/ and sharp/ in each).
+
+    held_out: the same for the evaluation, which is left out without. Raises InputError if a folder is not there, if
+    they are of both kinds, or if they lack the dual-pixel views that the config trains with.
+    """
+    with config.unlocked():
+        _use_folders(config, config.data, folders)
+        if held_out:
+            _use_folders(config, config.evaluation.data, held_out)
+            config.evaluation.data.size = config.evaluation.data.size or config.data.size
+            config.evaluation.every = config.evaluation.every or config.checkpoint_every
+        else:
+            config.evaluation.every = 0
+    return config
+
+
+def _use_folders(config, data, folders):
+    from restore_jax.data.sources import has_view, is_pairs
+
+    for folder in folders:
+        if not pathlib.Path(folder).is_dir():
+            raise InputError(f"{folder}: no such folder")
+    pairs = [is_pairs(folder) for folder in folders]
+    if any(pairs) and not all(pairs):
+        raise InputError(
+            f"{folders[pairs.index(False)]}: holds no pairs (blurred/ and sharp/), {folders[pairs.index(True)]} does"
+        )
+    data.update({"source": "pairs" if pairs[0] else "photos", "folders": tuple(map(str, folders))})
+    if pairs[0]:
+        for folder in folders:
+            for view in data.views:
+                if not has_view(folder, view):
+                    raise InputError(
+                        f"{folder}: has no {view}/, which config.data.views asks for; without dual-pixel views: "
+                        "--config.loss.disparity=0.0 --config.data.views=\"('blurred','sharp')\""
+                    )
+        if "turn" in data and "left" in data.views:
+            data.turn = False  # would break the sign of disparity
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Lines "key: old -> new" of two configs as nested dicts."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {a} -> {b}")
+    return lines
+
+
+def _override(config, name, text):
+    *path, leaf = name.split(".")
+    node = config
+    for part in path:
+        if part not in node or not hasattr(node[part], "keys"):
+            raise InputError(f"--config.{name}: the config has no {part!r} with keys")
+        node = node[part]
+    if leaf not in node:
+        raise InputError(f"--config.{name}: the config has no such key; it has {', '.join(node.keys())}")
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    try:
+        node[leaf] = value
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--config.{name}={text}: {error}") from error

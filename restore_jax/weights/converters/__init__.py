@@ -1,0 +1,1 @@
+"""Names and layouts of published checkpoints, a file for each network."""
