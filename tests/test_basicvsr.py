@@ -13,9 +13,9 @@ from goldens import channels_last
 
 from restore_jax import models, weights
 from restore_jax.models.basicvsr import BasicVSR
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.basicvsr import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 SMALL = {"num_feat": 8, "num_blocks": 2}
 

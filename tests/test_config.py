@@ -12,7 +12,7 @@ from restore_jax import models, tasks
 from restore_jax.errors import InputError
 from restore_jax.train.config import differences, load_config, with_folders
 from restore_jax.train.optim import make_optimizer
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 FILES = sorted(path.stem for path in CONFIGS.glob("*.py"))

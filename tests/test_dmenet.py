@@ -14,9 +14,9 @@ from restore_jax import cli, models, weights
 from restore_jax.bench.macs import macs
 from restore_jax.errors import InputError
 from restore_jax.ops.resize import nearest_align_corners, upsample_nearest
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.dmenet import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 MANIFEST = json.loads((pathlib.Path(__file__).parent / "golden" / "dmenet_manifest.json").read_text())
 OPTIONS = {"width_divisor": 16, "critics": True}

@@ -9,7 +9,7 @@ from scipy.signal import correlate
 import restore_jax as rj
 from restore_jax import models, weights
 from restore_jax.errors import InputError
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 
 WIDTH = 2
 

@@ -15,9 +15,9 @@ from restore_jax import models, weights
 from restore_jax.errors import InputError
 from restore_jax.models.edvr import EDVR
 from restore_jax.models.edvr_alignment import DeformableConv
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.edvr import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 SMALL = {"num_feat": 16, "num_frames": 5, "num_extract_blocks": 2, "num_reconstruct_blocks": 2}
 SIZES = {

@@ -18,7 +18,7 @@ from restore_jax.errors import InputError
 from restore_jax.evaluation import defocus as evaluate_defocus
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.metrics import defocus as metrics_defocus
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 
 SHAPE = (20, 28)
 

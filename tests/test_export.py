@@ -17,7 +17,7 @@ from restore_jax import cli, models, weights
 from restore_jax.errors import InputError
 from restore_jax.export import export
 from restore_jax.weights import registry
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 SIZES = (32, 48), (40, 21)  # the second is no multiple of anything

@@ -12,9 +12,9 @@ from test_edvr import in_mmagic as extractor_in_mmagic
 
 from restore_jax import models, weights
 from restore_jax.models.iconvsr import IconVSR, extend_ends, keyframes, pad_sides
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.iconvsr import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 SMALL = {"num_feat": 8, "num_blocks": 1, "keyframe_stride": 2}
 

@@ -14,9 +14,9 @@ from restore_jax.models.ifan import with_identity_filters
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.warp import warp_horizontal
 from restore_jax.tasks.deblur import disparity_loss
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.ifan import our_name, to_our_layout
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 MANIFEST = json.loads((pathlib.Path(__file__).parent / "golden" / "ifan_manifest.json").read_text())
 

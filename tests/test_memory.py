@@ -18,7 +18,7 @@ from restore_jax.ops.resize import upsample_bicubic
 from restore_jax.tasks import vsr
 from restore_jax.video import adaptation
 from restore_jax.weights import Restorer
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 BANK = {"keys": 6, "basis": 8, "size": 16}
 NETWORKS = {

@@ -88,7 +88,6 @@ CLOSING = {
     ("restore_jax.bench.training", "restore_jax.bench.networks"),
     ("restore_jax.bench.video", "restore_jax.bench.networks"),
     ("restore_jax.evaluation.costs", "restore_jax.evaluation.deblur"),
-    ("restore_jax.weights.converters.vgg", "restore_jax.weights.registry"),
 }
 
 

@@ -9,9 +9,9 @@ from restore_jax import models, weights
 from restore_jax.errors import InputError
 from restore_jax.ops.patches import transfer_patches
 from restore_jax.ops.resize import resize_bicubic_align_corners
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.ttsr import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 TTSR = {"num_feat": 4, "num_blocks": (1, 1, 1, 1), "vgg_divisor": 16}
 DCSR = {"num_feat": 4, "num_blocks": (1, 1, 1)}

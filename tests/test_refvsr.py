@@ -14,9 +14,9 @@ from random_weights import by_size, drawn
 from restore_jax import models, weights
 from restore_jax.errors import InputError
 from restore_jax.models.refvsr_alignment import placed
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.refvsr import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 SMALL = {"mid_channels": 8, "num_blocks": 2}
 KINDS = {"refvsr": SMALL, "refvsr_hd": {**SMALL, "mode": "hd"}}

@@ -13,9 +13,9 @@ from goldens import assert_image, channels_last, windows
 from restore_jax import models, weights
 from restore_jax.models.refvsr import RefVSR
 from restore_jax.models.refvsr_refill import RefVSRRefill, keyframe_places
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.refvsr import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 SMALL = {"mid_channels": 8, "num_blocks": 2, "refill": True}
 FROZEN = ("flow_network/", "matcher/normalisation/")

@@ -7,7 +7,7 @@ import pytest
 
 from restore_jax import models, weights
 from restore_jax.errors import InputError
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.spynet import our_name
 
 

@@ -13,9 +13,9 @@ from restore_jax import models, weights
 from restore_jax.errors import InputError
 from restore_jax.models.rcan import ChannelAttention
 from restore_jax.ops.imresize import imresize
-from restore_jax.weights.conversion import parameter_shapes
+from restore_jax.weights.building import parameter_shapes
 from restore_jax.weights.converters.rcan import our_name
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 RCAN = {"num_feat": 16, "num_groups": 2, "num_blocks": 2, "reduction": 4}
 SMALL = {"srcnn": {"widths": (6, 4)}, "srresnet": {"num_feat": 4, "num_blocks": 2}, "rcan": {**RCAN, "num_feat": 8}}

@@ -20,7 +20,7 @@ from restore_jax.data.transforms import training_example
 from restore_jax.ops.imresize import imresize
 from restore_jax.train.config import load_config
 from restore_jax.train.optim import make_optimizer
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 task = tasks.get("ref_vsr")
 SHAPES = {"lrs": (2, 5, 4, 6, 3), "hr": (2, 16, 24, 3), "refs_hr": (2, 5, 12, 8, 3), "teles_hr": (2, 5, 8, 8, 3)}

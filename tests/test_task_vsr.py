@@ -9,7 +9,7 @@ from restore_jax import cli, models, tasks, weights
 from restore_jax.data.sources import open_source
 from restore_jax.data.transforms import training_example
 from restore_jax.train.config import load_config
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 task = tasks.get("vsr")
 

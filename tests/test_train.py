@@ -14,7 +14,7 @@ from restore_jax.data import loader
 from restore_jax.train.config import load_config
 from restore_jax.train.log import Log
 from restore_jax.train.optim import make_optimizer
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 from tests.training_runs import SMALL, assert_same_weights, lines
 
 CONFIG = "configs/ifan.py:tiny"

@@ -11,9 +11,9 @@ from scipy.signal import correlate
 from restore_jax import models, weights
 from restore_jax.errors import InputError
 from restore_jax.models.vgg import LAYERS, VGG19, caffe_input, imagenet_input
-from restore_jax.weights import registry
-from restore_jax.weights.conversion import parameter_shapes
-from restore_jax.weights.converters.vgg import for_input, load_for
+from restore_jax.weights import vgg19
+from restore_jax.weights.building import parameter_shapes
+from restore_jax.weights.vgg19 import for_input, load_for
 
 # Layer, its place in torchvision's `features`, published width.
 CONVOLUTIONS = (
@@ -135,8 +135,8 @@ def test_a_converted_file_says_its_input_and_is_taken_for_either(tmp_path, monke
     weights.convert_files("vgg19", [file], out, width_divisor=16)
     assert weights.card(str(out))["input"] == trained
     # The files hold a narrow network; those that training takes are whole.
-    into = registry.load_into
-    monkeypatch.setattr(registry, "load_into", lambda file, model, options: into(file, model, {"width_divisor": 16}))
+    into = vgg19.load_into
+    monkeypatch.setattr(vgg19, "load_into", lambda file, model, options: into(file, model, {"width_divisor": 16}))
     stored = into(out, "vgg19", {"width_divisor": 16})["params"]
     for wanted in ("caffe", "imagenet"):
         expected = stored if wanted == trained else for_input(wanted, trained, stored)
@@ -145,7 +145,7 @@ def test_a_converted_file_says_its_input_and_is_taken_for_either(tmp_path, monke
 
 def test_a_file_that_does_not_say_is_taken_as_it_is(tmp_path, monkeypatch):
     params = weights.convert("vgg19", published(), width_divisor=16)
-    monkeypatch.setattr(registry, "load_into", lambda *_: params)
+    monkeypatch.setattr(vgg19, "load_into", lambda *_: params)
     for number, (said, message) in enumerate([({}, None), ({"input": "yuv"}, "'yuv', which is neither caffe nor")]):
         file = tmp_path / f"{number}.safetensors"
         weights.save(file, params, "vgg19", {"width_divisor": 16}, said)

@@ -11,7 +11,7 @@ import restore_jax as rj
 from restore_jax import cli, models, weights
 from restore_jax.errors import InputError
 from restore_jax.weights import registry
-from restore_jax.weights.files import flatten, unflatten
+from restore_jax.weights.tree import flatten, unflatten
 
 OPTIONS = {"width": 4, "num_filters": 8}
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 import restore_jax as rj
-from restore_jax.weights.files import flatten
+from restore_jax.weights.tree import flatten
 
 # Without disparity and reblurring, and narrow, it compiles in half the time.
 SMALL = ("loss.disparity=0.0", "loss.reblur=0.0", "model.options.reblur=False", "model.options.width=4")

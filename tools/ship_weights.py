@@ -14,8 +14,8 @@ import ml_dtypes
 import numpy as np
 
 from restore_jax.weights import read_safetensors, save
-from restore_jax.weights.files import flatten
 from restore_jax.weights.registry import SHIPPED, sha256
+from restore_jax.weights.tree import flatten
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def parameters(tree: Mapping) -> int:
     """Of a tree of arrays or shapes, those that the tables do not count left out."""
     import math
 
-    from restore_jax.weights.files import flatten
+    from restore_jax.weights.tree import flatten
 
     sizes = {name: math.prod(leaf.shape) for name, leaf in flatten(tree).items()}
     return sum(size for name, size in sizes.items() if not name.startswith(LEFT_OUT))

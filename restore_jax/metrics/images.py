@@ -77,8 +77,8 @@ def ssim(
 def lpips(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], params: dict | None) -> Float[Array, "*b"]:
     """LPIPS v0.1 with AlexNet (Zhang et al. 2018) of pictures in [0,1], clipped, neither rounded nor cropped.
 
-    `params` is what `weights.lpips.convert_lpips` gives. InputError, saying where they are from, when it is None;
-    ValueError as `ssim`, and for sides under 31 pixels.
+    `params` is what `weights.converters.lpips.convert_lpips` gives. Raises InputError, which says where to get them, if
+    it is None; ValueError as `ssim` does, and for sides under 31 pixels.
     """
     if params is None:
         from restore_jax.weights.converters.lpips import MISSING

@@ -17,7 +17,7 @@ from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 from restore_jax.ops.resize import nearest_align_corners
 from restore_jax.ops.scene import random_coc
 from restore_jax.tasks import to_float
-from restore_jax.weights.converters.vgg import load_for
+from restore_jax.weights.vgg19 import load_for
 
 UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
 CARD = {"sigma_unit": UNIT}  # else maps are taken for the published network's

@@ -18,7 +18,7 @@ from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import block_mean, upsample_bicubic
 from restore_jax.tasks import to_float
 from restore_jax.weights import load_into
-from restore_jax.weights.converters.vgg import load_for
+from restore_jax.weights.vgg19 import load_for
 
 
 def initial_params(model, key, config):

@@ -19,7 +19,8 @@ import optax
 
 from restore_jax import restore
 from restore_jax.errors import InputError
-from restore_jax.weights.files import flatten, read_safetensors, save
+from restore_jax.weights.files import read_safetensors, save
+from restore_jax.weights.tree import flatten
 
 EPOCHS = 10
 PATCH = 128  # side of what is learnt from at once, pixels of the reference

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors.numpy
 
 from restore_jax import io, video
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
-from restore_jax.weights.files import flatten, unflatten
+from restore_jax.weights.tree import flatten, unflatten
 
 LENGTH = 32  # frames a segment: what a stopped run loses at most
 
@@ -171,18 +172,14 @@ def _state_file(parts: pathlib.Path, segments: int) -> pathlib.Path:
 
 
 def _write_state(parts: pathlib.Path, segments: int, state) -> None:
-    from safetensors.numpy import save
-
     if state is not None:
         arrays = {name: np.ascontiguousarray(array) for name, array in flatten(state).items()}
-        atomic.write(_state_file(parts, segments), save(arrays))
+        atomic.write(_state_file(parts, segments), safetensors.numpy.save(arrays))
 
 
 def _read_state(parts: pathlib.Path, segments: int):
-    from safetensors.numpy import load_file
-
     path = _state_file(parts, segments)
-    return unflatten(load_file(path)) if path.exists() else None
+    return unflatten(safetensors.numpy.load_file(path)) if path.exists() else None
 
 
 def _remove(*paths: pathlib.Path) -> None:

@@ -4,8 +4,9 @@ clf = load("ifan")                      # .model .params .card .name
 params = convert("ifan", arrays)        # {published name: array} -> {"params": ...}
 """
 
+from restore_jax.weights.checkpoints import read_published
 from restore_jax.weights.conversion import convert, convert_files
-from restore_jax.weights.files import read_published, read_safetensors, save
+from restore_jax.weights.files import read_safetensors, save
 from restore_jax.weights.registry import Restorer, card, list_shipped, load, load_into, shipped_names, verify
 
 __all__ = [

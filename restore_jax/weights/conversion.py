@@ -5,7 +5,11 @@ import importlib
 import numpy as np
 
 from restore_jax.errors import InputError
-from restore_jax.weights.files import flatten, read_published, save, unflatten
+from restore_jax.models import FILES
+from restore_jax.weights.building import network
+from restore_jax.weights.checkpoints import read_published
+from restore_jax.weights.files import save
+from restore_jax.weights.tree import flatten, unflatten
 
 
 def convert(name: str, arrays: dict[str, np.ndarray], /, **options) -> dict:
@@ -48,31 +52,22 @@ def convert(name: str, arrays: dict[str, np.ndarray], /, **options) -> dict:
 
 def convert_files(name: str, paths, out, /, **options) -> None:
     """Convert published checkpoint file(s) and write one safetensors file. Raises InputError naming the file."""
-    if name == "lpips":
-        from restore_jax.weights.converters.lpips import convert_lpips as to_params
-    else:
-
-        def to_params(arrays):
-            return convert(name, arrays, **options)
+    from restore_jax.weights.converters import lpips, vgg  # which load Flax; listing weights does not need it
 
     arrays = {}
     for path in paths:
         arrays.update(read_published(path))
     try:
-        params = to_params(arrays)
+        params = lpips.convert_lpips(arrays) if name == "lpips" else convert(name, arrays, **options)
     except InputError as error:
         raise InputError(f"{paths[0]}: {error}") from error
     card = {"source": [str(path) for path in paths], "licence": "that of the source"}
     if name == "vgg19":
-        from restore_jax.weights.converters.vgg import about
-
-        card |= about(arrays)
+        card |= vgg.about(arrays)
     save(out, params, name, options, card)
 
 
 def _table(name: str):
-    from restore_jax.models import FILES
-
     if name not in FILES:
         raise InputError(f"no converter for {name!r}; known: {', '.join(FILES)}, lpips")
     module = f"restore_jax.weights.converters.{FILES[name]}"
@@ -82,23 +77,3 @@ def _table(name: str):
         if error.name != module:
             raise
         raise InputError(f"no converter for {name!r}: names of published parameters are not known here") from None
-
-
-def network(name: str, options: dict):
-    """(network, shapes of its variables). Raises InputError if there is none of that name with such options."""
-    from restore_jax.models import create
-
-    try:
-        return create(name, **options), parameter_shapes(name, options)
-    except ValueError as error:  # ours says what is wrong
-        raise InputError(" ".join(str(error).split())) from error
-    except Exception as error:  # of whatever an option is used for
-        said = " ".join(str(error).split())
-        raise InputError(f"{name} cannot be built with options {options} ({type(error).__name__}: {said})") from error
-
-
-def parameter_shapes(name: str, options: dict) -> dict:
-    """Shapes of the variables of the network `create(name, **options)`; nothing is computed."""
-    from restore_jax.models import create, variable_shapes
-
-    return variable_shapes(create(name, **options))

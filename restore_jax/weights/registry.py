@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from restore_jax.errors import InputError
+from restore_jax.weights.building import network
 from restore_jax.weights.files import read_safetensors
+from restore_jax.weights.tree import flatten
 
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
 LARGEST_OPTION = 4096  # of a network, in a file's header
@@ -118,9 +120,6 @@ def _path(name) -> pathlib.Path:
 
 
 def _network(path, header, params):
-    from restore_jax.weights.conversion import network
-    from restore_jax.weights.files import flatten
-
     found = flatten(params)
     _check_options(path, header["options"], len(found))
     try:
