@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 
 from data_prep.layout import Layout
+from restore_jax.data.catalogue import NAMES as NAMES
+from restore_jax.data.catalogue import data_folder, dataset_and_config
 from restore_jax.errors import InputError
-
-NAMES = ("dpdd", "realdof", "pixeldp", "cuhk_blur", "rtf", "syndof", "realmcvsr")
 
 
 def layouts(dataset: str) -> dict[str, Layout]:
-    """{config: layout} of a dataset of NAMES; the first is what its bare name means."""
+    """Return {config: layout} of a dataset of NAMES."""
     return importlib.import_module(f"data_prep.{dataset}.layout").LAYOUTS
 
 
@@ -25,14 +25,11 @@ def find(name: str, partial: bool = False) -> tuple[str, str, Layout]:
 
     The config of a part ends in "_partial", so that what is built from it is never taken for the whole.
     """
-    dataset, slash, config = name.partition("/")
-    if dataset not in NAMES:
-        raise InputError(f"{name}: no such dataset; there are {', '.join(NAMES)}")
-    found = layouts(dataset)
-    config = config if slash else next(iter(found))
-    if config not in found:
-        raise InputError(f"{name}: {dataset} has no config {config!r}; it has {', '.join(found)}")
-    layout = found[config]
+    dataset, config = dataset_and_config(name)
+    configs = layouts(dataset)
+    if config not in configs:
+        raise InputError(f"{name}: {dataset} has no config {config!r}; it has {', '.join(configs)}")
+    layout = configs[config]
     if partial:
         return dataset, f"{config}_partial", dataclasses.replace(layout, splits=dict.fromkeys(layout.splits))
     return dataset, config, layout
@@ -51,11 +48,6 @@ def survey(name: str, tree: str | os.PathLike, partial: bool = False):
 def check(name: str, tree: str | os.PathLike, partial: bool = False) -> list[str]:
     """What is wrong with a raw tree, a line each that names the file; nothing if it is as published. See `survey`."""
     return survey(name, tree, partial).problems
-
-
-def data_folder() -> Path:
-    """Where datasets are built unless told: $RESTORE_JAX_DATA, or ~/.cache/restore_jax/datasets."""
-    return Path(os.environ.get("RESTORE_JAX_DATA") or "~/.cache/restore_jax/datasets").expanduser()
 
 
 def build(name: str, tree: str | os.PathLike, data_dir: str | os.PathLike | None = None, partial: bool = False) -> Path:

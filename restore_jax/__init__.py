@@ -11,6 +11,8 @@ Importing this package loads neither JAX nor anything else heavy: every name bel
 import importlib
 from typing import TYPE_CHECKING
 
+from restore_jax.version import __version__ as __version__
+
 if TYPE_CHECKING:  # the same names, for type checkers
     from restore_jax import classical as classical
     from restore_jax import data as data
@@ -31,8 +33,6 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from restore_jax.video import stream as stream
     from restore_jax.video.stream import super_resolve as super_resolve
     from restore_jax.weights import load as load
-
-__version__ = "0.1.0"
 
 _SUBMODULES = {
     **{name: name for name in ("classical", "data", "defocus", "io", "losses", "metrics", "models", "ops", "restore")},

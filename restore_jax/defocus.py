@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
 from restore_jax.io.photos import read_numbers, write_photo
@@ -43,7 +44,7 @@ def estimate_defocus(
         from restore_jax import weights as registry
 
         weights = registry.load(weights, "defocus")
-    restore.enable_compilation_cache()
+    enable_compilation_cache()
     options = {"tile": tile, "dtype": dtype, "progress": progress, "overlap": OVERLAP, "output": "defocus"}
     found = restore.restore(weights.model, weights.params, colours, **options)[..., 0]
     return sigma_of_map(found, weights.card.get("sigma_unit"))

@@ -8,6 +8,8 @@ import pathlib
 
 import numpy as np
 
+from restore_jax.cache import enable_compilation_cache
+
 MAX_COC = 12  # pixels: diameter of the circle of confusion where the blur is largest
 SIZE = (496, 736)  # pixels cut from the scene's 500 x 741
 DETAIL = (slice(150, 274), slice(370, 554))  # the part shown enlarged: headlamp and tank
@@ -78,7 +80,7 @@ def run(out, weights: str = "ifan") -> dict[str, float]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot make this folder: {error.strerror}") from None
-    restore.enable_compilation_cache()
+    enable_compilation_cache()
     loaded = registry.load(weights, "deblur")
 
     print(

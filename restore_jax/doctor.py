@@ -7,9 +7,10 @@ import platform
 import sys
 from collections.abc import Callable
 
-import restore_jax
 from restore_jax import weights
+from restore_jax.cache import cache_folder
 from restore_jax.errors import InputError
+from restore_jax.version import __version__
 
 PACKAGES = (
     *("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "safetensors", "flatbuffers"),
@@ -20,7 +21,7 @@ OPTIONAL = ("tensorflow-datasets", "array_record", "grain", "tensorboardX", "orb
 
 def examine(say: Callable[[str], None] = print) -> bool:
     """Says platform, devices, versions, cache and weights, a line each; whether devices and weights are sound."""
-    say(f"restore-jax  {restore_jax.__version__} in {pathlib.Path(restore_jax.__file__).parent}")
+    say(f"restore-jax  {__version__} in {pathlib.Path(__file__).parent}")
     say(f"python       {platform.python_version()} in {sys.prefix}")
     say(f"platform     {platform.platform()}, {os.cpu_count()} CPU cores")
     devices = _say_devices(say)
@@ -53,8 +54,6 @@ def _version(package: str) -> str:
 
 
 def _say_cache(say) -> None:
-    from restore_jax.restore import cache_folder
-
     folder = cache_folder("")
     if folder is None:
         say("cache        none: RESTORE_JAX_CACHE is empty, or its folder cannot be written")

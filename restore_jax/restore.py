@@ -6,11 +6,8 @@ from the whole image's; those pixels are dropped and the tiles cross-fade in the
 """
 
 import functools
-import hashlib
 import math
 import os
-import pathlib
-import platform
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 from restore_jax.io.photos import from_float, to_float
 
@@ -100,49 +98,6 @@ def plan(height: int, width: int, tile: str | int | None = "auto", overlap: int 
 
 
 # ------------------------------------------------------------------------------------------------------------ programs
-def enable_compilation_cache() -> pathlib.Path | None:
-    """Lets JAX keep compiled programs in `cache_folder`, unless the user has set a folder.
-
-    Returns the folder in use, or None.
-    """
-    configured = jax.config.jax_compilation_cache_dir
-    if configured is not None:
-        return pathlib.Path(configured)
-    folder = cache_folder(f"xla-{_machine()}")
-    if folder is not None:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    return folder
-
-
-def cache_folder(name: str) -> pathlib.Path | None:
-    """A folder to keep things in from run to run, made if need be; None if there can be none.
-
-    It lies in `$RESTORE_JAX_CACHE`, or in `restore_jax` in `$XDG_CACHE_HOME` or `~/.cache`; an empty
-    `RESTORE_JAX_CACHE` means no cache.
-    """
-    chosen = os.environ.get("RESTORE_JAX_CACHE")
-    if chosen == "":
-        return None
-    try:
-        root = chosen or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "restore_jax"
-        folder = pathlib.Path(root) / name
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: no home folder
-        return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
-
-
-def _machine() -> str:
-    """A name for this kind of CPU: programs compiled for one must not run on another that shares the home folder."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    except OSError:
-        flags = platform.processor()
-    return hashlib.sha256(f"{platform.system()} {platform.machine()} {flags}".encode()).hexdigest()[:12]
-
-
 @functools.lru_cache(maxsize=16)
 def _jitted(model, dtype: str, output: str):
     """The function that is compiled: parameters are arguments, the result is in [0,1] and float32."""

@@ -15,6 +15,7 @@ from PIL import Image
 
 import data_prep
 from restore_jax import cli
+from restore_jax.data import catalogue
 from restore_jax.errors import InputError
 
 SIZE = (6, 4)  # of the images here; DPDD's are 1680x1120
@@ -433,6 +434,11 @@ def test_help_imports_nothing_heavy():
     code = "import sys; from restore_jax import cli; cli.main(['data', '--help']); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"jax", "tensorflow_datasets", "cv2", "numpy"} & set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(("dataset", "config"), catalogue.DEFAULT_CONFIGS.items())
+def test_a_bare_name_means_the_first_of_its_layouts(dataset, config):
+    assert next(iter(data_prep.layouts(dataset))) == config
 
 
 @pytest.mark.parametrize("dataset", data_prep.NAMES)

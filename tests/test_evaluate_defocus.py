@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import data_prep
-import restore_jax
 from data_prep.rtf.prepare import prepare
 from restore_jax import cli, weights
 from restore_jax.defocus import write_map
@@ -438,7 +437,7 @@ def test_a_folder_that_does_not_fit_is_refused_by_the_file(sigma_folder, calls):
 
 
 def test_the_key_holds_the_version(sigma_folder, calls, tmp_path, monkeypatch):
-    for version, expected in ((restore_jax.__version__, 3), ("99.0", 6)):
-        monkeypatch.setattr(restore_jax, "__version__", version)
+    for version, expected in ((evaluate_defocus.__version__, 3), ("99.0", 6)):
+        monkeypatch.setattr(evaluate_defocus, "__version__", version)
         evaluate_defocus.compare(str(sigma_folder), ["jnb"], evaluate.Options(journal=evaluate.Journal(tmp_path / "j")))
         assert len(calls) == expected

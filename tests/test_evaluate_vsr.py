@@ -15,6 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 import data_prep
 from data_prep.realmcvsr.reduction import reduce_tree
 from restore_jax import cli
+from restore_jax.data import catalogue
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
 from restore_jax.evaluation import published
@@ -171,7 +172,7 @@ def built(tmp_path_factory):
 
 
 def test_tables_on_realmcvsr(built, monkeypatch, capsys):
-    monkeypatch.setattr(data_prep, "data_folder", lambda: built)
+    monkeypatch.setattr(catalogue, "data_folder", lambda: built)
     clips = list(evaluate_vsr.open_clips("realmcvsr_partial"))
     assert [(clip.name, clip.count) for clip in clips] == list(COUNTS.items())
     moment = clips[1].load(1)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from restore_jax import restore as rs
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 
 SIDES = st.integers(rs.MIN_SIDE, 12000)
@@ -309,19 +310,19 @@ CACHE_SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile
 
 def test_the_cache_folder_follows_the_environment(no_cache_yet, tmp_path):
     no_cache_yet.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    folder = rs.enable_compilation_cache()
+    folder = enable_compilation_cache()
     assert folder.parent == tmp_path / "xdg" / "restore_jax"
     assert folder.is_dir()
     assert jax.config.jax_compilation_cache_dir == str(folder)
     jax.config.update("jax_compilation_cache_dir", None)
     no_cache_yet.setenv("RESTORE_JAX_CACHE", str(tmp_path / "own"))
-    assert rs.enable_compilation_cache().parent == tmp_path / "own"
+    assert enable_compilation_cache().parent == tmp_path / "own"
 
 
 def test_a_folder_the_user_has_set_stays(no_cache_yet, tmp_path):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     no_cache_yet.setenv("RESTORE_JAX_CACHE", str(tmp_path / "other"))
-    assert rs.enable_compilation_cache() == tmp_path
+    assert enable_compilation_cache() == tmp_path
     assert jax.config.jax_compilation_cache_dir == str(tmp_path)
 
 

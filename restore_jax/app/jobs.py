@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from restore_jax import defocus, io, restore, video
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.cli.defocus import map_for
 from restore_jax.errors import InputError
 from restore_jax.video import stream
@@ -110,7 +111,7 @@ def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deb
     sigma = _sigma(job, photo, picture, map_weights)
     job.status("loading weights")
     loaded = registry.load(weights, "deblur")
-    restore.enable_compilation_cache()
+    enable_compilation_cache()
     try:
         result = restore.restore(loaded.model, loaded.params, picture.pixels, progress=job.progress)
     except InputError as error:

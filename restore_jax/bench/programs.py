@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import restore_jax
 from restore_jax.bench import timing
 
 PATCH = (8, 32)  # IAC's gradient step: batch, and side of the features, that of 256x256 pixels
@@ -219,7 +218,7 @@ def why_no_torch() -> str | None:
 
 def torch_file() -> pathlib.Path:
     """The same network in PyTorch, which is no part of the package."""
-    return pathlib.Path(restore_jax.__file__).parents[1] / "tools" / "torch_ifan.py"
+    return pathlib.Path(__file__).parents[2] / "tools" / "torch_ifan.py"
 
 
 def torch_network():
@@ -242,7 +241,7 @@ def torch_program(s: Settings, what: str) -> Program:
 # -------------------------------------------------------------------------------------------------------------- memory
 def fresh_memory(s: Settings, torch: bool) -> dict[str, int]:
     """Peak memory of IFAN in a process of its own: bytes "process" and "run", "device" on an accelerator."""
-    folder = str(pathlib.Path(restore_jax.__file__).parents[1])
+    folder = str(pathlib.Path(__file__).parents[2])
     environment = {"JAX_TRACEBACK_FILTERING": "off", **os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
     code = f"from restore_jax.bench import programs; programs.print_memory({tuple(s)!r}, {torch!r})"

@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 
-import restore_jax
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.cli import app as cli_app
 from restore_jax.cli import data as cli_data
 from restore_jax.cli import defocus as cli_defocus
@@ -22,6 +22,7 @@ from restore_jax.cli import tables as cli_tables
 from restore_jax.cli import vsr as cli_vsr
 from restore_jax.cli.arguments import Parser
 from restore_jax.errors import InputError
+from restore_jax.version import __version__
 
 OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
 
@@ -123,7 +124,7 @@ def loaded_for(args, report):
     from restore_jax import restore, weights
 
     restore.plan(restore.MIN_SIDE, restore.MIN_SIDE, args.tile)  # refuses an unusable --tile
-    restore.enable_compilation_cache()
+    enable_compilation_cache()
     loaded = weights.load(args.weights, "deblur")
     dual = restore.needs_views(loaded.model)
     if args.left and not dual:
@@ -253,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
         description="Restores defocused photographs and enlarges videos.",
         epilog="example: restore-jax deblur photo.jpg    (restore-jax VERB --help says more)",
     )
-    top.add_argument("--version", action="version", version=f"restore-jax {restore_jax.__version__}")
+    top.add_argument("--version", action="version", version=f"restore-jax {__version__}")
     verbs = top.add_subparsers(metavar="VERB", required=True)
 
     def verb(parent, name, run, text, example):

@@ -7,6 +7,7 @@ import pathlib
 import time
 from fractions import Fraction
 
+from restore_jax.cache import cache_folder
 from restore_jax.errors import InputError
 
 EXAMPLES = """restore-jax vsr wide.mp4 --ref tele.mp4 -o out.mp4
@@ -176,7 +177,7 @@ def _adapted(args, report, wide, reference, found):
 
     import numpy as np
 
-    from restore_jax import restore, video, weights
+    from restore_jax import video, weights
     from restore_jax.io.photos import to_float
     from restore_jax.video import adaptation, engines, stream
 
@@ -191,7 +192,7 @@ def _adapted(args, report, wide, reference, found):
         report.status(f"memory learns {reference.path.name}: epoch {epoch}, {psnr:.2f} dB", slow=True)
 
     report.status(f"memory learns {reference.path.name} (compiling first)", slow=True)
-    cache = restore.cache_folder("memories")
+    cache = cache_folder("memories")
     epochs = args.epochs or adaptation.EPOCHS
     adapted = adaptation.adapt(chosen, frames, epochs=epochs, minutes=args.minutes, cache=cache, progress=progress)
     how = "found in the cache" if adapted.cached else f"{len(adapted.psnr) - 1} epochs of {len(frames)} frames"
@@ -249,8 +250,8 @@ def _say_coverage(report, wide, reference, first: int, stop: int, found) -> None
 
 def _job(args, engine, learnt, found, first: int, stop: int) -> dict:
     """All that decides the result, so that a stopped run goes on with the same."""
-    import restore_jax
     from restore_jax import weights
+    from restore_jax.version import __version__
     from restore_jax.video import engines
 
     def state_of(path):
@@ -260,7 +261,7 @@ def _job(args, engine, learnt, found, first: int, stop: int) -> dict:
         return [os.path.abspath(path), about.st_size, about.st_mtime_ns]
 
     return {
-        "version": restore_jax.__version__,
+        "version": __version__,
         "inputs": [state_of(args.wide), state_of(args.ref)],
         "weights": [engine.name, None if engine.name == engines.Bicubic.name else weights.verify(engine.name), learnt],
         "pairing": found and dataclasses.asdict(found),

@@ -2,15 +2,14 @@
 
 import pathlib
 
+from restore_jax.data import catalogue
 from restore_jax.errors import InputError
 
 
 def folder_of(name: str, directory: str = "") -> pathlib.Path:
     """Where dataset `name` has its versions: in `directory`, else where datasets are built unless told."""
-    import data_prep
-
-    place = name if "/" in name else "/".join(data_prep.find(name)[:2])
-    return pathlib.Path(directory or data_prep.data_folder()).expanduser() / place
+    place = name if "/" in name else "/".join(catalogue.dataset_and_config(name))
+    return pathlib.Path(directory or catalogue.data_folder()).expanduser() / place
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path | None:

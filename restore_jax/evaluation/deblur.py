@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import restore_jax
 from restore_jax import metrics
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 from restore_jax.evaluation.costs import parameters
 from restore_jax.evaluation.published import required
 from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table, digest, mean
 from restore_jax.io.photos import read_photo, to_float, write_photo
+from restore_jax.version import __version__
 from restore_jax.weights.registry import TAKEN
 
 DATASETS = ("dpdd", "realdof")
@@ -112,7 +113,7 @@ def deblurring(method: str, weights=None, data: str = "") -> Callable[[Mapping[s
         sides = {name: views[name] for name in ("left", "right")} if dual else {}
         return restore.restore(weights.model, weights.params, views["blurred"], views=sides)
 
-    restore.enable_compilation_cache()
+    enable_compilation_cache()
     return restored
 
 
@@ -166,7 +167,7 @@ def measure(data: Pairs, method: str, weights: str | None, options: Options, lab
         name, views = data.load(number)
         sharp = views["sharp"]
         identity = digest(*(views[view] for view in sorted(views)))
-        key = (data.name, name, identity, method, sha, restore_jax.__version__, judged_by, *conventions)
+        key = (data.name, name, identity, method, sha, __version__, judged_by, *conventions)
         picture = options.pictures and options.pictures / f"{name}_{label}.png"
         if (found := options.journal.get(key)) is None or (picture and not picture.exists()):
             options.say(f"{data.name}: {label} {number + 1}/{count} {name}")

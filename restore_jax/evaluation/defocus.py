@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import restore_jax
 from restore_jax.defocus import METHODS, NOT_KNOWN, STEPS_PER_PIXEL, estimate_defocus, read_map, write_colours
 from restore_jax.errors import InputError
 from restore_jax.evaluation.published import required
 from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table, digest, mean
 from restore_jax.io.photos import find_photos, read_photo, write_photo
 from restore_jax.metrics import defocus as metrics
+from restore_jax.version import __version__
 
 BINARY = ("cuhk",)
 DATASETS = {  # the feature that holds the truth, and the conventions it is measured by
@@ -155,7 +155,7 @@ def measure(data: Photographs, method: str, options: Options, role: str = "bdcs"
     scores = []
     for index in range(count):
         name, image, truth = data.load(index)
-        key = (data.name, name, digest(image, truth), method, weights, restore_jax.__version__)
+        key = (data.name, name, digest(image, truth), method, weights, __version__)
         picture = options.pictures and options.pictures / f"{name}_{method}.png"
         if (found := options.journal.get(key)) is None or (picture and not picture.exists()):
             options.say(f"{data.name}: {method} {index + 1}/{count} {name}")

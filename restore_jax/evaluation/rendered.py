@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-import restore_jax
 from restore_jax.errors import InputError
 from restore_jax.evaluation import published, tables
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.evaluation.rows import Options
+from restore_jax.version import __version__
 
 NUMBERS = ("4.1", "4.2", "4.7", "5.2", "5.3", "6.1")
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image: measured on unless others are given
@@ -101,7 +101,7 @@ def run(
     facts = {
         "trained on": ", ".join(map(str, photos)) or "drawn pictures (dead leaves)",
         "measured on": held_out or f"scikit-image's {', '.join(PHOTOGRAPHS)}",
-        "restore_jax": restore_jax.__version__,
+        "restore_jax": __version__,
         "machine": _machine(),
         "took": f"{(time.monotonic() - began) / 60:.0f} minutes, but for what was kept from earlier runs",
     }

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-import restore_jax
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
+from restore_jax.version import __version__
 
 COSTS = ("params (M)", "MACs (G)", "s")  # columns that stand after those of quality
 
@@ -169,7 +169,7 @@ def as_json(title: str, filled: Iterable[Filled]) -> bytes:
             measured = {"weights": outcome.weights, "images": outcome.count, "values": dict(outcome.values)}
             measured |= dict(outcome.details)
         rows.append({"label": row.label, "printed": dict(row.printed), **measured})
-    document = {"title": title, "version": restore_jax.__version__, "rows": rows}
+    document = {"title": title, "version": __version__, "rows": rows}
     return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

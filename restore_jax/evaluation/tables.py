@@ -9,12 +9,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import restore_jax
 from restore_jax.errors import InputError
 from restore_jax.evaluation import costs as counts
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.evaluation.published import network
 from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table
+from restore_jax.version import __version__
 
 CHAPTERS = {  # of each the numbers of its tables
     "3": ("3.1", "3.2", "3.3", "fig3.5", "fig3.6"),
@@ -254,4 +254,4 @@ def overview_markdown(lines: Sequence[Mapping[str, str]]) -> str:
 
 def overview_json(lines: Sequence[Mapping[str, str]]) -> bytes:
     """The overview for a program."""
-    return (json.dumps({"version": restore_jax.__version__, "tables": list(lines)}, indent=1) + "\n").encode()
+    return (json.dumps({"version": __version__, "tables": list(lines)}, indent=1) + "\n").encode()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import restore_jax
 from restore_jax import metrics
 from restore_jax.data.clips import VIDEOS
 from restore_jax.data.triple_camera import TELE_CROP, triple_streams
@@ -26,6 +25,7 @@ from restore_jax.metrics import fields_of_view as metrics_fov
 from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import upsample_bicubic
 from restore_jax.plots.panels import false_colours
+from restore_jax.version import __version__
 from restore_jax.video import stream
 from restore_jax.video.engines import engine
 
@@ -241,7 +241,7 @@ def measure(
         first = clip.load(0)
         identity = digest(first.frame, first.wide, first.truth)
         learnt = label if learn else ""
-        key = (data, clip.name, str(clip.count), identity, sha or chosen.name, restore_jax.__version__, learnt)
+        key = (data, clip.name, str(clip.count), identity, sha or chosen.name, __version__, learnt)
         key += tuple(conventions) if options.all_conventions else ()
         picture = options.pictures and options.pictures / f"{clip.name.replace('/', '_')}_{label}.png"
         if (found := options.journal.get(key)) is None or (picture and not picture.exists()):

@@ -74,9 +74,9 @@ def _train(config, workdir):
     import jax
 
     from restore_jax import models, tasks
+    from restore_jax.cache import enable_compilation_cache
     from restore_jax.data.loader import merged, training_batches
     from restore_jax.data.sources import open_source
-    from restore_jax.restore import enable_compilation_cache
     from restore_jax.train.checkpoint import Checkpoints
     from restore_jax.train.interrupt import Interrupt
     from restore_jax.train.log import Log

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from restore_jax import restore
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 from restore_jax.weights.files import read_safetensors, save
 from restore_jax.weights.tree import flatten
@@ -71,7 +71,7 @@ def adapt(
         if (found := _cached(path)) is not None:
             bank, history = found
             return Adapted(_with_bank(weights, bank), history, True)
-    restore.enable_compilation_cache()
+    enable_compilation_cache()
     params = jax.device_put(weights.params)
     bank = {name: params["params"]["bank"][name] for name in LEARNT}
     step, measure, optimizer = _functions(weights.model, rate)

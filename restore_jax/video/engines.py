@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from restore_jax import restore
 from restore_jax import weights as registry
+from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 
 WINDOW = 7  # frames, for weights of windows or clips whose card does not say
@@ -58,7 +58,7 @@ class RefVSR:
     takes_reference, stride = True, 1
 
     def __init__(self, weights, dtype: str = "float32"):
-        restore.enable_compilation_cache()
+        enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale = weights.name, model.scale
         self.behind = self.ahead = self.repeats = int(weights.card.get("window", WINDOW)) // 2
@@ -121,7 +121,7 @@ class RefVSRRefill:
     takes_reference, stride = True, 1
 
     def __init__(self, weights, dtype: str = "float32"):
-        restore.enable_compilation_cache()
+        enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale, self.references = weights.name, model.scale, model.references
         self.behind = self.ahead = self.repeats = int(weights.card.get("window", 2 * WINDOW - 1)) // 2
@@ -150,7 +150,7 @@ class BasicVSR:
     behind, stride, ahead, repeats = 0, 16, 28, 0  # seams below 1/255 on two held-out clips
 
     def __init__(self, weights, dtype: str = "float32"):
-        restore.enable_compilation_cache()
+        enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale = weights.name, SCALE
         self.params, self._initial = jax.device_put(weights.params), model.initial_state
@@ -193,7 +193,7 @@ class Clips:
     takes_reference, multiple = False, 4
 
     def __init__(self, weights, dtype: str = "float32"):
-        restore.enable_compilation_cache()
+        enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale, self.params = weights.name, SCALE, jax.device_put(weights.params)
         if hasattr(model, "num_frames"):
@@ -223,7 +223,7 @@ class Stills:
     behind, stride, ahead, repeats = 0, 1, 0, 0
 
     def __init__(self, weights, dtype: str = "float32"):
-        restore.enable_compilation_cache()
+        enable_compilation_cache()
         model = weights.model.clone(dtype=jnp.dtype(dtype))
         self.name, self.scale = weights.name, getattr(model, "scale", SCALE)
         self.params = jax.device_put(weights.params)
