@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from restore_jax.restore import deblur as deblur
     from restore_jax.video import pairing as pairing
     from restore_jax.video import stream as stream
-    from restore_jax.video.stream import super_resolve as super_resolve
+    from restore_jax.video.enlarge import super_resolve as super_resolve
     from restore_jax.weights import load as load
 
 _SUBMODULES = {
@@ -39,7 +39,7 @@ _SUBMODULES = {
     **{name: name for name in ("tasks", "train", "video", "weights")},
     **{"pairing": "video.pairing", "stream": "video.stream", "training": "train"},  # training: its name before
 }
-_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus", "super_resolve": "video.stream"}
+_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus", "super_resolve": "video.enlarge"}
 
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 

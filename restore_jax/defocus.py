@@ -9,13 +9,21 @@ import io as streams
 import pathlib
 from typing import Any
 
+import cv2
+import jax.numpy as jnp
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
+from restore_jax import restore
+from restore_jax import weights as registry
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
 from restore_jax.io.photos import read_numbers, write_photo
+from restore_jax.ops.deconv import deconvolve
+from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 from restore_jax.plots.panels import false_colours
+from restore_jax.report import Report, Reporter
 
 METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
 OVERLAP = 256  # of tiles: the network sees far
@@ -33,21 +41,54 @@ def estimate_defocus(
     image: as `deblur` takes it. method: "dmenet", or "zhuo", "jnb", "ebdb", which need no weights (`classical`).
     weights, tile, dtype, progress: of DMENet, as for `deblur`. Raises InputError as `deblur`, and for another method.
     """
-    from restore_jax import restore
-
     if method not in METHODS:
         raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
     colours = restore.colour_image("image", image)
     if method != "dmenet":
         return importlib.import_module(f"restore_jax.classical.{method}").estimate(colours)
     if not hasattr(weights, "params"):
-        from restore_jax import weights as registry
-
         weights = registry.load(weights, "defocus")
     enable_compilation_cache()
     options = {"tile": tile, "dtype": dtype, "progress": progress, "overlap": OVERLAP, "output": "defocus"}
     found = restore.restore(weights.model, weights.params, colours, **options)[..., 0]
     return sigma_of_map(found, weights.card.get("sigma_unit"))
+
+
+def map_for(photo, pixels: np.ndarray, map_path=None, method: str = "dmenet", weights: Any = "dmenet", progress=None):
+    """Return the defocus map (h, w) of a photograph: read from the file `map_path`, or estimated where it is None.
+
+    photo: its name in errors. pixels: (h, w, 3), of which the map must have the size. method, weights, progress: as
+    `estimate_defocus`. Raises InputError.
+    """
+    if map_path is None:
+        try:
+            return estimate_defocus(pixels, method=method, weights=weights, progress=progress)
+        except InputError as error:
+            text = str(error)
+            raise InputError(text if text.startswith(("method", str(weights))) else f"{photo}: {text}") from None
+    sigma = read_map(map_path)
+    if not (np.isfinite(sigma) & (sigma >= 0)).all():
+        raise InputError(f"{map_path}: holds a sigma that is not finite, or below 0")
+    if sigma.shape != pixels.shape[:2]:
+        size, other = ("x".join(map(str, shape[1::-1])) for shape in (sigma.shape, pixels.shape))
+        raise InputError(f"{map_path}: is {size}, but {photo} is {other}")
+    return sigma
+
+
+def deconvolved(
+    photo, pixels: np.ndarray, map_path=None, data_weight: float = 420.0, reporter: Reporter | None = None
+) -> np.ndarray:
+    """Sharpen a photograph (h, w, 3) by deconvolution with its defocus map, without a deblurring network.
+
+    photo, map_path: as `map_for`; the map is DMENet's where none is given. data_weight: above 0, more is sharper.
+    reporter: is told what is done. Raises InputError.
+    """
+    if not 0 < data_weight < np.inf:
+        raise InputError(f"--data-weight {data_weight:g}: must be above 0")
+    reporter = reporter or Report(1, quiet=True)
+    sigma = map_for(photo, pixels, map_path, progress=reporter.progress)
+    reporter.status("deconvolving")
+    return np.clip(np.asarray(deconvolve(pixels, sigma, weight=data_weight)), 0, 1)
 
 
 def sigma_of_map(map_: np.ndarray, unit: float | None) -> np.ndarray:
@@ -61,10 +102,6 @@ def magnify(image: np.ndarray, sigma: np.ndarray, scale: float) -> np.ndarray:
     image: (h, w, 3) float32 in [0, 1], sigma: (h, w) in pixels. What is sharp stays in front of what is blurred. The
     Gaussian that is missing from sigma to scale * sigma is sqrt(scale^2 - 1) sigma. Raises InputError for scale < 1.
     """
-    import jax.numpy as jnp
-
-    from restore_jax.ops.render import SIGMA_PER_COC, render_coc
-
     if not 1 <= scale < np.inf:
         raise InputError(f"--scale {scale:g}: blur is magnified by 1 or more")
     # What is nearly sharp is sharp: else the noise of the map softens the subject.
@@ -90,8 +127,6 @@ def write_map(path, sigma: np.ndarray) -> None:
         np.save(buffer, sigma.astype(np.float32))
         atomic.write(path, buffer.getvalue())
     elif path.suffix == ".png":
-        import cv2
-
         steps = np.clip(np.round(STEPS_PER_PIXEL * sigma), 0, 65535).astype(np.uint16)
         atomic.write(path, cv2.imencode(".png", steps)[1].tobytes())
     else:
@@ -113,8 +148,6 @@ def read_map(path) -> np.ndarray:
 
 def write_colours(path, sigma: np.ndarray) -> None:
     """A picture of the map, dark where it is sharp, with a legend in pixels below."""
-    from PIL import Image, ImageDraw, ImageFont
-
     largest = float(max(1.0, np.ceil(2 * np.quantile(sigma, 0.999)) / 2))
     height, width = sigma.shape
     text = max(12, width // 40)

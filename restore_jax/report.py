@@ -1,7 +1,29 @@
-"""What the command line says while it works, and how it lays out lists."""
+"""What a job says while it works, and how the command line lays out lists."""
 
 import sys
 from collections.abc import Sequence
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Whom a job tells what it does: the terminal (`Report`), the web page (`app.jobs.Job`), or anybody else."""
+
+    terminal: bool  # whether `status` may be called for every frame
+
+    def photo(self, name: str) -> None:
+        """Work on the file `name` begins."""
+
+    def status(self, text: str, slow: bool = False) -> None:
+        """Say what comes next; `slow` if it takes long enough for a line in a log file."""
+
+    def progress(self, event: str, done: int, total: int) -> None:
+        """Say that `done` of `total` tiles are done, where `event` is "tile"; else that `event` begins."""
+
+    def done(self, text: str) -> None:
+        """Say one line that is worth keeping, such as what was written."""
+
+    def clear(self) -> None:
+        """The work is over."""
 
 
 def say(text: str) -> None:

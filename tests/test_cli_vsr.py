@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import imageio.v3 as iio
 import numpy as np
@@ -14,6 +15,7 @@ import video_samples as samples
 from moving_scene import filmed
 from random_weights import restorer
 
+import restore_jax
 from restore_jax import cli, video
 from restore_jax.video import segments
 from restore_jax.weights import save
@@ -158,6 +160,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
 # -------------------------------------------------------------------------------------------------- crash-safe
 KILLED = """
 import os, signal, sys
+import restore_jax
 from restore_jax import cli, video
 write, count = video.VideoWriter.write, 0
 def dying(self, frame):
@@ -186,6 +189,57 @@ def test_a_killed_run_goes_on_with_the_same_result(tmp_path, capsys):
     for kind in ("video", "audio"):
         assert samples.packets(tmp_path / "out.mp4", kind) == samples.packets(tmp_path / "whole.mp4", kind)
     assert len(samples.packets(tmp_path / "whole.mp4", "video")) == 97
+
+
+def test_python_does_what_the_command_does(pair, tmp_path):
+    """Of two paths, going on where the command was killed."""
+    arguments = ["vsr", pair[0], "--ref", pair[1], "--weights", "bicubic"]
+    assert cli.main([*arguments, "-o", str(tmp_path / "whole.mp4"), "--quiet"]) == 0
+    out = tmp_path / "out.mp4"
+    killed = KILLED.replace("75", "35")
+    done = subprocess.run([sys.executable, "-c", killed, *arguments, "-o", str(out)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    told = []
+    reporter = types.SimpleNamespace(
+        **{name: lambda *_: None for name in ("photo", "progress", "clear")},
+        terminal=False,
+        status=lambda text, slow=False: told.append(text),
+        done=told.append,
+    )
+    found = restore_jax.super_resolve(pair[0], pair[1], out=out, weights="bicubic", reporter=reporter)
+    assert found == out
+    assert "going on behind frame 32" in told
+    for kind in ("video", "audio"):
+        assert samples.packets(out, kind) == samples.packets(tmp_path / "whole.mp4", kind)
+
+
+def test_python_refuses_what_belongs_to_files_with_frames(tmp_path):
+    frame = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(TypeError, match="out"):
+        restore_jax.super_resolve([frame], weights="bicubic", out=tmp_path / "out.mp4")
+    with pytest.raises(TypeError, match="gains"):
+        restore_jax.super_resolve("wide.mp4", gains=(1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("wide", "out"), [("wide.mp4", "wide_enlarged.mp4"), ("wide.mkv", "wide_enlarged.mkv"), ("wide/", "wide_enlarged")]
+)
+def test_a_result_is_named_after_its_input(tmp_path, monkeypatch, capsys, wide, out):
+    monkeypatch.chdir(tmp_path)
+    if wide.endswith("/"):
+        os.mkdir("wide")
+        iio.imwrite("wide/1.png", filmed(1, size=(32, 24))[0])
+    else:
+        samples.save(tmp_path / wide, filmed(2, size=(32, 24)), audio="aac")
+    assert run(wide, "--weights", "bicubic") == 0
+    assert (tmp_path / out).exists()
+    assert str(out) in capsys.readouterr().out
+
+
+def test_a_photograph_is_named_after_its_input(tmp_path):
+    iio.imwrite(tmp_path / "wide.png", filmed(1, size=(32, 24))[0])
+    assert run(tmp_path / "wide.png", "--image", "--weights", "bicubic") == 0
+    assert iio.imread(tmp_path / "wide_enlarged.png").shape == (96, 128, 3)
 
 
 def test_another_job_starts_anew(tmp_path, capsys):

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from restore_jax import defocus, io, restore, video
+from restore_jax import weights as registry
 from restore_jax.cache import enable_compilation_cache
-from restore_jax.cli.defocus import map_for
 from restore_jax.errors import InputError
 from restore_jax.video import stream
+from restore_jax.video.enlarge import Options, suffix_for
+from restore_jax.video.enlarge import enlarge as enlarge_files
 
 SHOWN = 2048  # pixels a side of the pictures for the screen; what is downloaded has all
 SCALE = 4  # of clips
@@ -102,8 +105,6 @@ class Magnified(NamedTuple):
 
 def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deblurred:
     """As restore-jax deblur and restore-jax defocus; weights are names, files or loaded."""
-    from restore_jax import weights as registry
-
     named = job.folder / photo.name
     out = named.with_stem(f"{named.stem}_deblurred")
     picture = _read(job, photo)
@@ -160,13 +161,11 @@ def _read(job, photo):
 
 def _sigma(job, photo, picture, weights):
     job.status("estimating defocus")
-    return map_for(photo, picture.pixels, None, "dmenet", weights, job.progress)
+    return defocus.map_for(photo, picture.pixels, None, "dmenet", weights, job.progress)
 
 
 def _shown(path, pixels):
     """Writes (h, w, 3) floats for the screen: no larger than it needs, without what the file says of itself."""
-    import cv2
-
     height, width = pixels.shape[:2]
     factor = SHOWN / max(height, width)
     if factor < 1:
@@ -190,18 +189,19 @@ def enlarge(
     job: Job, wide: pathlib.Path, longer: pathlib.Path | None = None, together: bool = False, weights: Any = None
 ) -> Enlarged:
     """As restore-jax vsr; `together`: both clips begin at the same moment; `weights`: None is the best that ships."""
-    from restore_jax import cli
-    from restore_jax.cli import vsr as cli_vsr
-
     job.status("looking through the file")
     for path in filter(None, (wide, longer)):
         _check_clip(video.probe(path), job.limits, SCALE if path == wide else 1)
-    out = job.folder / f"{wide.stem}_enlarged{_suffix(video.probe(wide))}"
-    arguments = ["vsr", wide, "-o", out, "--scale", SCALE]
-    arguments += ["--ref", longer] if longer else []
-    arguments += ["--offset", 0] if longer and together else []
-    arguments += ["--weights", weights] if weights else []
-    cli_vsr.vsr(cli.parser().parse_args([str(argument) for argument in arguments]), job)
+    out = job.folder / f"{wide.stem}_enlarged{suffix_for(video.probe(wide))}"  # .mp4 where it can be: browsers play it
+    options = Options(
+        wide=str(wide),
+        reference=str(longer) if longer else None,
+        out=str(out),
+        weights=weights,
+        scale=SCALE,
+        offset=0.0 if longer and together else None,
+    )
+    enlarge_files(options, job)
 
     source, result = video.probe(wide), video.probe(out)
     middle = len(source) // 2
@@ -229,12 +229,3 @@ def _check_clip(clip: video.Clip, limits: Limits, scale: int) -> None:
         raise InputError(
             f"{clip.path}: {becomes} {width} x {height} px: over the limit of {limits.megapixels:.3g} megapixels"
         )
-
-
-def _suffix(clip: video.Clip) -> str:
-    """Of a format that can hold the clip's sound; browsers play the first."""
-    try:
-        video.check_audio(clip, pathlib.Path("clip.mp4"))
-    except InputError:
-        return ".mkv"
-    return ".mp4"

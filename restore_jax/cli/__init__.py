@@ -136,12 +136,12 @@ def loaded_for(args, report):
 
 def deblur_one(args, report, loaded, photo, output, comparison):
     """Restores one photo and writes it, and its comparison if that is a path."""
-    from restore_jax import io, restore
+    from restore_jax import defocus, io, restore
 
     began = time.monotonic()
     picture = io.read_photo(photo)
     if loaded is None:
-        result = cli_defocus.deconvolved(args, photo, picture.pixels, report)
+        result = defocus.deconvolved(photo, picture.pixels, args.map, args.data_weight, report)
     else:
         views = {name: io.read_photo(getattr(args, name)).pixels for name in ("left", "right") if getattr(args, name)}
         options = {"views": views, "tile": args.tile, "dtype": args.dtype, "progress": report.progress}

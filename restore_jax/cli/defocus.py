@@ -95,6 +95,7 @@ def _keep_input(photo, *outputs):
 def _estimated(args):
     """(report, photo, sigma) of the photo: read from --map, or estimated."""
     from restore_jax import io
+    from restore_jax.defocus import map_for
     from restore_jax.report import Report
 
     report = Report(1, args.quiet)
@@ -107,37 +108,3 @@ def _estimated(args):
     finally:
         report.clear()
     return report, picture, sigma
-
-
-def deconvolved(args, photo, pixels, report):
-    """restore-jax deblur --method deconv: the photo (h, w, 3) deconvolved by args.map, or by DMENet's."""
-    import numpy as np
-
-    from restore_jax.ops.deconv import deconvolve
-
-    if not 0 < args.data_weight < np.inf:
-        raise InputError(f"--data-weight {args.data_weight:g}: must be above 0")
-    sigma = map_for(photo, pixels, args.map, "dmenet", "dmenet", report.progress)
-    report.status("deconvolving")
-    return np.clip(np.asarray(deconvolve(pixels, sigma, weight=args.data_weight)), 0, 1)
-
-
-def map_for(photo, pixels, map_path, method, weights, progress):
-    """Sigma of a photo: of the file `map_path`, which has its size, or estimated. Raises InputError."""
-    import numpy as np
-
-    from restore_jax.defocus import estimate_defocus, read_map
-
-    if map_path is None:
-        try:
-            return estimate_defocus(pixels, method=method, weights=weights, progress=progress)
-        except InputError as error:
-            said = str(error)
-            raise InputError(said if said.startswith(("method", str(weights))) else f"{photo}: {said}") from None
-    sigma = read_map(map_path)
-    if not (np.isfinite(sigma) & (sigma >= 0)).all():
-        raise InputError(f"{map_path}: holds a sigma that is not finite, or below 0")
-    if sigma.shape != pixels.shape[:2]:
-        size, other = ("x".join(map(str, shape[1::-1])) for shape in (sigma.shape, pixels.shape))
-        raise InputError(f"{map_path}: is {size}, but {photo} is {other}")
-    return sigma
