@@ -79,7 +79,6 @@ EXCEPTIONS = {
 
 # Imports of one module by another that close a circle, each to be removed.
 CLOSING = {
-    ("restore_jax.bench.defocus", "restore_jax.bench.networks"),
     ("restore_jax.bench.rendering", "restore_jax.bench.networks"),
     ("restore_jax.bench.training", "restore_jax.bench.networks"),
     ("restore_jax.bench.video", "restore_jax.bench.networks"),

@@ -10,8 +10,8 @@ import pathlib
 import numpy as np
 
 from restore_jax.bench import timing
-from restore_jax.bench.networks import machine, row
 from restore_jax.bench.programs import PLAIN, Program, Settings, compiled, plain_convolutions, random
+from restore_jax.bench.report import machine, row
 from restore_jax.cli.arguments import Parser, new_file, positive, size_of
 from restore_jax.report import say
 
@@ -89,7 +89,7 @@ def lines(rows: list[dict]) -> list[str]:
 
 
 def measure(size: tuple[int, int], deconvolved: tuple[int, int], width_divisor: int, repeats: int) -> list[dict]:
-    """Rows as of `bench.row`: plain convolutions, DMENet, deconvolution and its parts, timed in turn."""
+    """Rows as `report.row` gives them: plain convolutions, DMENet, deconvolution and its parts, timed in turn."""
     say("compiling")
     programs = plain_convolutions(Settings(*size, 64 // width_divisor, 1, "float32"))
     programs += [dmenet_program(*size, width_divisor), *deconvolution_programs(*deconvolved)]

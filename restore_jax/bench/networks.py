@@ -9,20 +9,13 @@ import datetime
 import json
 import os
 import pathlib
-import platform
-import statistics
 import sys
 from typing import Any
 
 from restore_jax.bench import timing
 from restore_jax.bench.programs import (
-    DEFORM,
-    MATCHING,
     PLAIN,
-    PRODUCT,
-    TAP_LOOP,
     TORCH,
-    Program,
     Settings,
     deform_programs,
     fresh_memory,
@@ -34,6 +27,7 @@ from restore_jax.bench.programs import (
     torch_program,
     why_no_torch,
 )
+from restore_jax.bench.report import machine, ratios, row, table
 from restore_jax.cli.arguments import Parser, new_file, positive, size_of
 from restore_jax.errors import InputError
 from restore_jax.report import say
@@ -42,9 +36,8 @@ WHAT = ("ifan", "iac", "matching", "deform")
 FULL = (1120, 1680)  # height and width that --full adds
 
 
-# --------------------------------------------------------------------------------------------------------------- tables
 def measure(settings: list[Settings], what: list[str], repeats: int, torch: bool) -> list[dict[str, Any]]:
-    """One row a program; see `row`."""
+    """Measures the programs of `what` and returns a row for each, as `report.row` gives it."""
     memory = {}
     if "ifan" in what:  # before this process takes the accelerator
         for s in settings:
@@ -70,77 +63,6 @@ def measure(settings: list[Settings], what: list[str], repeats: int, torch: bool
     for r in rows:
         r["share"] = r["gflops"] and r["gflops"] / best
     return rows
-
-
-def row(program: Program, times: list[float], memory: dict) -> dict[str, Any]:
-    """A row of the table: seconds (all, median, minimum), GFLOP/s of the median at 2 operations a MAC, bytes."""
-    middle = statistics.median(times)
-    return {
-        "name": program.name,
-        "size": program.size,
-        "seconds": times,
-        "median": middle,
-        "minimum": min(times),
-        "macs": program.macs,
-        "gflops": program.macs and 2e-9 * program.macs / middle,
-        "compile_seconds": program.compile_seconds,
-        "temp_bytes": program.temp_bytes,
-        "memory": memory.get((program.name, program.size)),
-    }
-
-
-def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Pairs that belong together: ours to PyTorch's, a gradient step to its forward; medians and memory, divided."""
-    by_name = {(r["name"], r["size"]): r for r in rows}
-    found = []
-    for (name, size), r in by_name.items():
-        other = by_name.get((name + TORCH, size)) or by_name.get((name.replace("gradient step", "forward"), size))
-        other = by_name.get((PRODUCT, size)) if name == MATCHING else other
-        other = by_name.get((name + TAP_LOOP, size)) if name.startswith(DEFORM) else other
-        if other is None or other is r:
-            continue
-        pair = {"of": name, "to": other["name"], "size": size, "time": r["median"] / other["median"]}
-        if r["memory"] and other["memory"]:
-            pair |= {key: r["memory"][key] / other["memory"][key] for key in ("process", "run")}
-        found.append(pair)
-    return found
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as aligned text, which is Markdown too."""
-
-    def cell(value, form, scale=1.0):
-        return "-" if value is None else format(value * scale, form)
-
-    head = ["program", "size", "median ms", "min ms", "GFLOP/s", "of plain", "compile s", "buffers MB"]
-    lines = [[*head, "run MB", "process MB"]]
-    for r in rows:
-        memory = r["memory"] or {}
-        times = [cell(r["median"], ".2f", 1e3), cell(r["minimum"], ".2f", 1e3)]
-        rates = [cell(r["gflops"], ".1f"), cell(r["share"], ".0%"), cell(r["compile_seconds"], ".2f")]
-        sizes = [r["temp_bytes"], memory.get("device", memory.get("run")), memory.get("process")]
-        lines.append([r["name"], r["size"], *times, *rates, *(cell(size, ".0f", 1e-6) for size in sizes)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    lines.insert(1, ["-" * width for width in widths])
-    aligned = (
-        [c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(x, widths, strict=True))] for x in lines
-    )
-    return "\n".join(f"| {' | '.join(line)} |" for line in aligned)
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    import jax
-
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines() if pathlib.Path("/proc/cpuinfo").is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "cpu": models[0] if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-    }
 
 
 # -------------------------------------------------------------------------------------------------------- command line
