@@ -15,6 +15,7 @@ from restore_jax import cli, weights
 from restore_jax.defocus import write_map
 from restore_jax.errors import InputError
 from restore_jax.evaluation import defocus as evaluate_defocus
+from restore_jax.evaluation import measuring
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.metrics import defocus as metrics_defocus
 from restore_jax.weights.building import parameter_shapes
@@ -295,7 +296,7 @@ def syndof(tmp_path, monkeypatch):
 
 def test_table_3_1_counts_what_is_built(syndof, tmp_path, capsys):
     (tmp_path / "datasets/syndof/paper/incomplete.AB12CD_1.0.0").mkdir()  # TFDS leaves it when a build is killed
-    assert cli.main(["evaluate", "--table", "3.1"]) == 0
+    assert cli.main(["tables", "3.1"]) == 0
     rows = table_of(capsys.readouterr().out)
     counted = {label: (row["samples"], row["outputs"], row["outputs printed"]) for label, row in rows.items()}
     assert counted == {
@@ -317,7 +318,7 @@ def test_syndof_is_measured_over_7_pixels(syndof, calls, tmp_path, capsys):
 
 
 def test_table_3_3_on_rtf(rtf, calls, capsys, tmp_path):
-    assert cli.main(["evaluate", "--table", "3.3", "--quiet", "--json", str(tmp_path / "t.json")]) == 0
+    assert cli.main(["tables", "3.3", "--quiet", "--json", str(tmp_path / "t.json")]) == 0
     out = capsys.readouterr().out
     rows = table_of(out)
     assert len(rows) == 6
@@ -330,24 +331,26 @@ def test_table_3_3_on_rtf(rtf, calls, capsys, tmp_path):
     assert rows["DMENet_BDCS"]["weights"] == "dmenet-small"
     assert rows["DMENet_BDCS"]["MSE printed"] == "0.0120"
     assert set(rows["[42] zhuo"]) == {
-        *("weights", "images", "MSE printed", "MAE printed"),
+        *("weights", "images", "MSE printed", "MAE printed", "params (M)", "MACs (G)"),
         *(f"{metric} [dmenet-{which}]" for metric in ("MSE", "MAE") for which in ("matlab", "py")),
     }
-    missing = [line for line in out.splitlines() if line.startswith("missing: ")]
-    assert [line.split(":")[1] for line in missing] == [" [24] D'Andrès et al.", " [25] Park et al."]
+    [missing] = [line for line in out.splitlines() if line.startswith("- missing: ")]
+    assert missing.startswith("- missing: [24] D'Andrès et al., [25] Park et al.: no estimator here")
     saved = json.loads((tmp_path / "t.json").read_text())["rows"]
-    assert [row["label"] for row in saved if "missing" in row] == ["[24] D'Andrès et al.", "[25] Park et al."]
+    assert [row["label"] for row in saved if row["missing"]] == ["[24] D'Andrès et al.", "[25] Park et al."]
 
 
 def test_table_3_2_takes_the_ablations_weights(rtf, calls, tiny_weights, capsys):
-    assert cli.main(["evaluate", "--table", "3.2", "--quiet"]) == 0
+    assert cli.main(["tables", "3.2", "--quiet"]) == 0
     first = capsys.readouterr().out
-    [said] = [line for line in first.splitlines() if line.startswith("missing: RTF, DMENet_BDC:")]
+    [said] = [line for line in first.splitlines() if "no weights" in line]
+    assert said.startswith("- missing: SYNDOF, DMENet_BDC, RTF, DMENet_BDC: ")
     assert "configs/dmenet.py:bdc" in said
     assert calls == [("dmenet", "dmenet")] * 2
     calls.clear()
     ours, ablation = (str(tiny_weights / f"{value}.safetensors") for value in (0, 1))
-    assert cli.main(["evaluate", "--table", "3.2", "--quiet", "--weights", ours, "--weights", f"bdc={ablation}"]) == 0
+    given = ["--weights", f"bdcs={ours}", "--weights", f"bdc={ablation}"]
+    assert cli.main(["tables", "3.2", "--quiet", *given]) == 0
     rows = table_of(capsys.readouterr().out)
     assert calls == [("dmenet", ablation)] * 2 + [("dmenet", ours)] * 2
     assert rows["RTF, DMENet_BDC"]["weights"] == ablation
@@ -365,15 +368,16 @@ def test_other_weights_are_another_evaluation(rtf, calls, tiny_weights, tmp_path
 
 
 def test_figures_3_5_and_3_6_on_cuhk(cuhk, calls, capsys, tmp_path):
-    command = ["evaluate", "--table", "fig3.6", "--quiet", "--pictures", str(tmp_path / "p"), "--limit", "1"]
-    assert cli.main(command) == 0
+    command = ["tables", "fig3.6", "--quiet", "--pictures", str(tmp_path / "p"), "--limit", "1"]
+    assert cli.main([*command, "--plot", str(tmp_path / "curves.png")]) == 0
     rows = table_of(capsys.readouterr().out)
     assert rows["DMENet_BDCS"]["accuracy printed"] == "0.8783"
     assert rows["[27] ebdb"]["images"] == "1"
     threshold = 0.3 * 27 + 0.7 * 0  # the photograph is a ramp, and so is its map, but for JPEG
     expected = np.mean((np.arange(28) > threshold) == (sigma_of(2) > 2))
     assert float(rows["[27] ebdb"]["accuracy [cuhk]"]) == pytest.approx(expected, abs=0.03)
-    assert (tmp_path / "p/precision_recall.png").is_file()
+    assert (tmp_path / "curves.png").is_file()
+    assert len(list((tmp_path / "p").glob("*_ebdb.png"))) == 1
 
 
 def test_a_dataset_that_is_not_built_says_how(tmp_path, monkeypatch, capsys):
@@ -382,29 +386,26 @@ def test_a_dataset_that_is_not_built_says_how(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         f"restore-jax: {tmp_path / 'rtf' / 'sigma'}: not built yet; build it by: restore-jax data build rtf TREE\n"
     )
-    assert cli.main(["evaluate", "--table", "fig3.5"]) == 0
-    assert capsys.readouterr().out.count("data build cuhk_blur/train504 TREE") == 4
+    assert cli.main(["tables", "fig3.5"]) == 0
+    missing = "- missing: [42] zhuo, [23] jnb, [27] ebdb, DMENet_BDCS: needs cuhk_blur/train504: restore-jax data build"
+    assert missing in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------------- refused
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give one of defocus, deblur and vsr, with --data, or --table"),
+        ([], "the following arguments are required: subject"),
         (["defocus"], "needs --data"),
-        (["defocus", "--table", "3.3"], "give one of defocus, deblur and vsr, with --data, or --table"),
-        (["--table", "3.3", "--method", "jnb"], "leave --data and --method out"),
-        (["--table", "4.9"], "no table 4.9: there are 3.1"),
         (["defocus", "--data", "nowhere"], "nowhere: no such folder"),
         (["defocus", "--data", "{data}", "--method", "shi"], "--method shi: is not one of dmenet"),
-        (["defocus", "--data", "{data}", "--limit", "0"], "--limit 0: must be 1 or more"),
+        (["defocus", "--data", "{data}", "--limit", "0"], "'0' is not a whole number above 0"),
         (["defocus", "--data", "{data}", "--weights", "none"], "none: no such weights"),
         (["defocus", "--data", "{data}", "--weights", "dmenet", "--weights", "ifan"], "bdcs has dmenet already"),
         (
             ["defocus", "--data", "{data}", "--weights", "dmenet=dmenet"],
             "no row is named 'dmenet'; the nearest are bdcs",
         ),
-        (["--table", "3.3", "--weights", "dbcs=dmenet"], "no row is named 'dbcs'; the nearest are "),
         (["defocus", "--data", "{data}", "--weights", "ifan"], "weights ifan: of a network for something else"),
         (["defocus", "--data", "{data}", "--json", "{data}"], "is a folder"),
         (["defocus", "--data", "{data}/image"], "image"),
@@ -437,7 +438,7 @@ def test_a_folder_that_does_not_fit_is_refused_by_the_file(sigma_folder, calls):
 
 
 def test_the_key_holds_the_version(sigma_folder, calls, tmp_path, monkeypatch):
-    for version, expected in ((evaluate_defocus.__version__, 3), ("99.0", 6)):
-        monkeypatch.setattr(evaluate_defocus, "__version__", version)
+    for version, expected in ((measuring.__version__, 3), ("99.0", 6)):
+        monkeypatch.setattr(measuring, "__version__", version)
         evaluate_defocus.compare(str(sigma_folder), ["jnb"], evaluate.Options(journal=evaluate.Journal(tmp_path / "j")))
         assert len(calls) == expected

@@ -82,7 +82,6 @@ CLOSING = {
     ("restore_jax.bench.rendering", "restore_jax.bench.networks"),
     ("restore_jax.bench.training", "restore_jax.bench.networks"),
     ("restore_jax.bench.video", "restore_jax.bench.networks"),
-    ("restore_jax.evaluation.costs", "restore_jax.evaluation.deblur"),
 }
 
 

@@ -13,9 +13,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from restore_jax import cli, models, restore, weights
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.errors import InputError
+from restore_jax.evaluation import chapter4, published, tables
 from restore_jax.evaluation import costs as counts
 from restore_jax.evaluation import deblur as evaluate_deblur
-from restore_jax.evaluation import published, tables
 from restore_jax.evaluation import rendered as tables_rendered
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.io import atomic
@@ -115,10 +115,7 @@ def test_only_counts_off_by_more_than_a_hundredth_are_explained():
 # -------------------------------------------------------------------------------------------------------------- tables
 def test_what_is_printed():
     """Read in the dissertation, and sums of its columns."""
-    rows = {
-        number: {row.label: row.printed for row in evaluate_deblur.table(number).rows}
-        for number in tables.CHAPTERS["4"]
-    }
+    rows = {number: {row.label: row.printed for row in chapter4.table(number).rows} for number in chapter4.TABLES}
     assert rows["4.1"]["FR"] == {
         **{"PSNR": 25.28, "SSIM": 0.780, "MAE": 0.0400, "LPIPS": 0.245, "params (M)": 10.48, "MACs (G)": 362.9}
     }

@@ -7,6 +7,7 @@ from restore_jax.errors import InputError
 
 EXAMPLES = """restore-jax tables                 which tables there are, and what of them can be computed
          restore-jax tables 4.2 --plot 4.2.png        parameters and operations beside the printed ones
+         restore-jax tables 3.3 --weights bdcs=dmenet_released.safetensors
          restore-jax tables 4.2 --data dpdd/png8 --weights ifan=ifan.safetensors --json 4.2.json
          restore-jax tables 5.5 --data FOLDER --weights ours_l1=FILE --limit 10     on clips of FOLDER's photographs
          restore-jax tables --rendered --only 4.1 --steps 200 --seeds 2             trains each row, on rendered data"""
@@ -15,7 +16,9 @@ EXAMPLES = """restore-jax tables                 which tables there are, and wha
 def add_verbs(verbs, verb) -> None:
     """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
     sub = verb(verbs, "tables", tables, "fill in the dissertation's tables", EXAMPLES)
-    sub.add_argument("number", nargs="?", metavar="NUMBER", help="3.1 to 3.3, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5")
+    sub.add_argument(
+        "number", nargs="?", metavar="NUMBER", help="3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5"
+    )
     sub.add_argument(
         "--data",
         nargs="+",
@@ -30,7 +33,8 @@ def add_verbs(verbs, verb) -> None:
     sub.add_argument("--all-conventions", action="store_true", help="quality under every convention of metrics")
     sub.add_argument("--json", metavar="FILE", help="for programs; scores of pictures go to FILE.images.jsonl")
     sub.add_argument("--markdown", metavar="FILE", help="what is printed, as a file")
-    sub.add_argument("--plot", metavar="FILE.png", help="quality against MACs")
+    sub.add_argument("--plot", metavar="FILE.png", help="quality against MACs; of fig3.6 precision against recall")
+    sub.add_argument("--pictures", metavar="DIR", help="gets the pictures that are measured")
     sub.add_argument("--quiet", action="store_true", help="print results and errors only")
     trained = sub.add_argument_group("--rendered", "train each row at a small equal budget, on rendered data")
     trained.add_argument(
@@ -77,7 +81,6 @@ def _overview(args):
 def _filled(args):
     from restore_jax.evaluation import rows as evaluate
     from restore_jax.evaluation import tables
-    from restore_jax.plots.scatter import draw_scatter
 
     data = args.data[0] if args.data else ""
     if args.plot:
@@ -87,11 +90,7 @@ def _filled(args):
     if args.all_conventions:
         text += f"\n{evaluate.by_convention(filling.rows)}\n"
 
-    def picture():
-        metric, points = tables.points(filling)
-        return draw_scatter(points, "MACs (G)", metric)
-
-    return text, tables.as_json(filling), picture
+    return text, tables.as_json(filling), lambda: tables.picture(filling)
 
 
 def _rendered(args):
@@ -104,15 +103,15 @@ def _rendered(args):
 
 
 def _options(args):
-    from restore_jax.cli.evaluate import weights_by_role
     from restore_jax.evaluation import published
     from restore_jax.evaluation import rows as evaluate
     from restore_jax.report import say
 
     out = args.json and pathlib.Path(args.json)
     return evaluate.Options(
-        weights=weights_by_role(args.weights, "", (*published.NETWORKS, "lpips", "vgg")),
+        weights=evaluate.weights_by_role(args.weights, "", (*published.NETWORKS, "lpips", "vgg")),
         limit=args.limit,
+        pictures=args.pictures and pathlib.Path(args.pictures),
         journal=evaluate.Journal(out and out.with_name(f"{out.name}.images.jsonl")),
         say=(lambda text: None) if args.quiet else say,
         all_conventions=args.all_conventions,
@@ -127,12 +126,12 @@ def _refuse_contradictions(args):
         if (path := getattr(args, name)) and pathlib.Path(path).is_dir():
             raise InputError(f"{path}: is a folder, not a file to write to")
     if args.rendered:
-        if args.plot or args.time or args.size:
-            raise InputError("--rendered: goes with neither --plot nor --time nor --size")
+        if args.plot or args.time or args.size or args.pictures:
+            raise InputError("--rendered: goes with none of --plot, --time, --size and --pictures")
         return
     if args.only or args.held_out:
         raise InputError("--only and --held-out: go with --rendered")
     if args.data and len(args.data) > 1:
         raise InputError(f"--data {' '.join(args.data)}: one data set at a time")
-    if not args.number and (args.data or args.plot or args.time or args.size or args.limit):
-        raise InputError("tables: give the number of a table with --data, --limit, --plot, --time and --size")
+    if not args.number and any((args.data, args.plot, args.time, args.size, args.limit, args.pictures)):
+        raise InputError("tables: --data, --limit, --pictures, --plot, --time and --size: give the number of a table")

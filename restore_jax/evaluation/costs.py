@@ -1,14 +1,22 @@
-"""Parameters, multiply-accumulates and time of the networks behind the tables' rows, and why they are not as printed.
+"""Parameters and multiply-accumulates of the networks behind the tables' rows, and why they are not as printed.
 
 Parameters leave out the flow network between frames and what training alone needs, as the dissertation's tables do;
-`macs.restoring_macs` says of what the multiply-accumulates are.
+`bench.macs.restoring_macs` says what the multiply-accumulates are of.
 """
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 
+import jax
+import jax.numpy as jnp
+
+from restore_jax import models
+from restore_jax.bench.macs import macs, restoring_macs
 from restore_jax.evaluation.published import MEMORISING, network
+from restore_jax.models.memory import ReferenceMemory
+from restore_jax.weights.tree import flatten
 
 TOLERANCE = 0.01  # of a count, beyond which the table says why
 SIZE = (720, 1280)  # (height, width) of chapter IV's inputs; where nothing is printed also of chapter III's
@@ -20,14 +28,14 @@ HD = ("5.1",)  # its multiply-accumulates are of real HD input, which is matched
 
 
 def size_of(number: str) -> tuple[int, int]:
-    """(height, width) of the inputs that a table's counts are of."""
+    """Returns (height, width) of the inputs that a table's counts are of."""
     return SIZES.get(number, SIZE)
 
 
 def costs(role: str, size: tuple[int, int], hd: bool = False) -> dict[str, float]:
-    """{"params (M)", "MACs (G)"} of a role's network for inputs of (height, width); nothing for other methods.
+    """Counts {"params (M)", "MACs (G)"} of a role's network for inputs of (height, width); {} for other methods.
 
-    Of the rows of Table 6.5, which memorise references: of the memory alone, and of one reference.
+    For the rows of Table 6.5, which memorise references, the memory alone is counted, for one reference.
     """
     found = network(role)
     if found is None:
@@ -42,9 +50,6 @@ def costs(role: str, size: tuple[int, int], hd: bool = False) -> dict[str, float
 
 @functools.cache
 def _restoring(name, options, frames, height, width, mode):
-    from restore_jax import models
-    from restore_jax.bench.macs import restoring_macs
-
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(options).items()}
     model = models.create(name, **options)
     # Real HD input is matched by two layers more of VGG19; parameters are of the network that is pre-trained.
@@ -54,12 +59,6 @@ def _restoring(name, options, frames, height, width, mode):
 
 @functools.cache
 def _memorising(options, height, width):
-    import jax
-    import jax.numpy as jnp
-
-    from restore_jax.bench.macs import macs
-    from restore_jax.models.memory import ReferenceMemory
-
     memory = ReferenceMemory(**json.loads(options))
     remember = functools.partial(memory.apply, method="reconstruct")
     reference = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
@@ -68,80 +67,13 @@ def _memorising(options, height, width):
 
 
 def parameters(tree: Mapping) -> int:
-    """Of a tree of arrays or shapes, those that the tables do not count left out."""
-    import math
-
-    from restore_jax.weights.tree import flatten
-
+    """Counts the parameters in a tree of arrays or shapes, leaving out those that the tables do not count."""
     sizes = {name: math.prod(leaf.shape) for name, leaf in flatten(tree).items()}
     return sum(size for name, size in sizes.items() if not name.startswith(LEFT_OUT))
 
 
-def seconds(role: str, size: tuple[int, int]) -> float | None:
-    """Of one picture, warm, on this machine: of a role's network with drawn weights, or of deconvolution by a map.
-
-    Of networks that restore clips the mean of a clip's frames; of those that restore a window's centre, the window.
-    None for what is neither.
-    """
-    from restore_jax.bench import timing
-
-    if role == "dmenet":
-        return seconds("bdcs", size) + min(timing.in_turn([_deconvolution(size)], 2)[0])
-    found = _method(role, size) or _network(role, size)
-    if found is None:
-        return None
-    run, pictures = found
-    return min(timing.in_turn([run], 2)[0]) / pictures
-
-
-def _method(role, size):
-    """(a function that restores a drawn picture without a network, 1), or None."""
-    import numpy as np
-
-    from restore_jax.data.dead_leaves import dead_leaves
-    from restore_jax.evaluation import deblur as evaluate_deblur
-
-    if role not in evaluate_deblur.DECONVOLVED:
-        return None
-    views = {"blurred": dead_leaves(np.random.default_rng(0), size).astype(np.float32) / 255}
-    restored = evaluate_deblur.deblurring(role)
-    return lambda: restored(views), 1
-
-
-def _deconvolution(size):
-    """A function that deconvolves a drawn picture by a smooth map, sigma up to 4 px."""
-    import jax
-    import numpy as np
-
-    from restore_jax.data.dead_leaves import dead_leaves
-    from restore_jax.ops.deconv import DATASET_WEIGHTS, deconvolve
-
-    image = dead_leaves(np.random.default_rng(0), size).astype(np.float32) / 255
-    sigma = np.broadcast_to(np.linspace(0, 4, size[1], dtype=np.float32), size)
-    return lambda: jax.block_until_ready(deconvolve(image, sigma, weight=DATASET_WEIGHTS["dpdd"]))
-
-
-def _network(role, size):
-    """(a function that applies a role's network with drawn weights, how many pictures that restores), or None."""
-    import jax
-    import numpy as np
-
-    from restore_jax.bench import macs, timing
-
-    rng, found = np.random.default_rng(0), network(role)
-    if found is None or role in MEMORISING:
-        return None
-    model = found.create()
-    clips = macs.restores_clips(model)
-    inputs = macs.restoring_inputs(model, *size, 5 if clips else found.frames)
-    pictures = jax.tree.map(lambda shape: rng.random(shape.shape, np.float32), inputs)
-    variables, pictures = jax.device_put((timing.drawn_variables(model), pictures))
-    restored = jax.jit(macs.restored(model))
-    return lambda: jax.block_until_ready(restored(variables, *pictures)), 5 if clips else 1
-
-
 def differences(number: str, role: str, printed: Mapping, found: Mapping) -> dict[str, str]:
-    """{column: why} of the counts of a table's row that are not within TOLERANCE of the printed ones."""
+    """Returns {column: why} for the counts of a table's row that are not within TOLERANCE of the printed ones."""
     wrong = {}
     for column in ("params (M)", "MACs (G)"):
         if column in printed and column in found and abs(found[column] / printed[column] - 1) > TOLERANCE:

@@ -1,4 +1,4 @@
-"""Evaluation of defocus maps: data sets, estimators, the tables and figures of chapter III (dissertation 3.4).
+"""Evaluation of defocus maps: data sets, estimators, and what is measured (dissertation 3.4).
 
 A data set is a name of `DATASETS`, built by `restore-jax data build`, or a folder that holds image/, and map/ or gt/
 with a map of each photograph's name: black and white pictures of what is blurred (white), or maps of sigma as
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restore_jax.data.built import open_newest
 from restore_jax.defocus import METHODS, NOT_KNOWN, STEPS_PER_PIXEL, estimate_defocus, read_map, write_colours
 from restore_jax.errors import InputError
-from restore_jax.evaluation.published import required
-from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table, digest, mean
+from restore_jax.evaluation.measuring import Item, compared, open_weights, scores_of
+from restore_jax.evaluation.rows import Filled, Options, Outcome, digest, mean
 from restore_jax.io.photos import find_photos, read_photo, write_photo
 from restore_jax.metrics import defocus as metrics
-from restore_jax.version import __version__
 
 BINARY = ("cuhk",)
 DATASETS = {  # the feature that holds the truth, and the conventions it is measured by
@@ -70,8 +70,6 @@ def open_dataset(name: str) -> Photographs:
 
 def builder_and_split(name: str):
     """(TFDS builder, its split "test" or its only one) of a dataset that was built. Raises InputError."""
-    from restore_jax.data.built import open_newest
-
     builder = open_newest(name)
     splits = list(builder.info.splits)
     if "test" not in splits and len(splits) != 1:
@@ -138,38 +136,32 @@ def read_sigma(path: pathlib.Path) -> np.ndarray:
 def measure(data: Photographs, method: str, options: Options, role: str = "bdcs") -> Outcome:
     """Metrics of a method over a data set; weights: of DMENet, options.weights[role] or those that ship.
 
-    Scores of photographs found in the journal are not computed again, unless their picture is lacking. InputError for
-    an unknown method, weights that cannot be read, and photographs or maps that cannot.
+    Raises InputError for weights that cannot be read, and photographs or maps that cannot.
     """
-    if method not in METHODS:
-        raise InputError(f"--method {method}: is not one of {', '.join(METHODS)}")
-    weights, loaded, label = "", None, "-"
-    if method == "dmenet":
-        from restore_jax import weights as registry
-
-        name = options.weights.get(role, "dmenet")
-        weights, loaded, label = registry.verify(name), registry.load(name, "defocus"), registry.card(name)["name"]
     if not data.count:
         raise InputError(f"{data.name}: holds no photographs")
+    restorer, sha, label = open_weights(options.weights.get(role, "dmenet") if method == "dmenet" else None, "defocus")
     count = min(data.count, options.limit or data.count)
-    scores = []
-    for index in range(count):
-        name, image, truth = data.load(index)
-        key = (data.name, name, digest(image, truth), method, weights, __version__)
-        picture = options.pictures and options.pictures / f"{name}_{method}.png"
-        if (found := options.journal.get(key)) is None or (picture and not picture.exists()):
-            options.say(f"{data.name}: {method} {index + 1}/{count} {name}")
-            sigma = estimate_defocus(image, method=method, **({"weights": loaded} if loaded else {}))
-            if picture:
-                write_colours(picture, sigma)
-                write_truth(options.pictures / f"{name}_truth.png", truth)
-            found = score(sigma, truth)
-            options.journal.add(key, found)
-        scores.append(found)
+
+    def items():
+        for index in range(count):
+            name, image, truth = data.load(index)
+            picture = options.pictures and options.pictures / f"{name}_{method}.png"
+
+            def compute(name=name, image=image, truth=truth, picture=picture):
+                sigma = estimate_defocus(image, method=method, **({"weights": restorer} if restorer else {}))
+                if picture:
+                    write_colours(picture, sigma)
+                    write_truth(picture.with_name(f"{name}_truth.png"), truth)
+                return score(sigma, truth)
+
+            key = (data.name, name, digest(image, truth), method, sha)
+            yield Item(key, f"{data.name}: {method} {index + 1}/{count} {name}", compute, picture)
+
     conventions = list(metrics.CONVENTIONS) if options.all_conventions else data.conventions
     average = averaged_binary if data.conventions == BINARY else functools.partial(averaged, conventions=conventions)
-    values, details = average(scores)
-    return Outcome(values, count, label, {"data": data.name, "method": method, "weights_sha256": weights, **details})
+    values, details = average(scores_of(items(), options))
+    return Outcome(values, count, label, {"data": data.name, "method": method, "weights_sha256": sha, **details})
 
 
 def score(sigma: np.ndarray, truth: np.ndarray) -> dict:
@@ -205,6 +197,12 @@ def averaged(scores: Sequence[dict], conventions: Sequence[str]) -> tuple[dict, 
     }, {}
 
 
+def precision_and_recall(rows: Sequence[Filled]) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    """Returns {label: (precision, recall)} of the rows that have such curves."""
+    details = {row.label: row.outcome.details for row in rows if row.outcome and "recall" in row.outcome.details}
+    return {label: (found["precision"], found["recall"]) for label, found in details.items()}
+
+
 def write_truth(path: pathlib.Path, truth: np.ndarray) -> None:
     """A picture of the truth: white is blurred, or coloured as the maps are."""
     if truth.dtype == bool:
@@ -214,98 +212,6 @@ def write_truth(path: pathlib.Path, truth: np.ndarray) -> None:
 
 
 def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]:
-    """A row for each method on a data set, nothing printed beside it. Raises InputError."""
+    """Measures each method on a data set, a row each, nothing printed beside it. Raises InputError."""
     photographs = open_data(data)
-    return [Filled(method, {}, measure(photographs, method, options)) for method in methods]
-
-
-# --------------------------------------------------------------------------------------------------------------- tables
-def measured(options: Options, *, data: str, method: str, role: str = "bdcs") -> Outcome:
-    """A row that is a method on a data set."""
-    if role != "bdcs":
-        required(options, role)
-    return measure(open_data(data), method, options, role)
-
-
-def collected(options: Options, *, sources: Sequence[str]) -> Outcome:
-    """A row that counts what the built SYNDOF was rendered from (samples) and what was rendered (outputs)."""
-    builder, split = builder_and_split("syndof")
-    scenes = [scene for source, scene in _scenes(builder, split) if source in sources]
-    return Outcome({"samples": len(set(scenes)), "outputs": len(scenes)}, len(scenes))
-
-
-def _scenes(builder, split):
-    """(source, scene) of every example; nothing else is decoded."""
-    from restore_jax.data.built import records
-
-    found = records(builder, split, ("source", "scene"))
-    return [(record["source"].decode(), record["scene"].decode()) for record in found]
-
-
-def not_ours(options: Options, *, why: str) -> Outcome:
-    """A row that nothing here computes."""
-    raise InputError(why)
-
-
-def _row(label, data, method, printed=(), role="bdcs"):
-    compute = functools.partial(measured, data=data, method=method, role=role)
-    return Row(label, dict(printed), compute, role if method == "dmenet" else method)
-
-
-def _errors(mse, mae):
-    return {"MSE": mse, "MAE": mae}
-
-
-def _collection(label, sources, samples, outputs):
-    return Row(label, {"samples": samples, "outputs": outputs}, functools.partial(collected, sources=sources))
-
-
-CUHK = "cuhk_blur/train504"
-_SOURCES = ("MPI", "SYNTHIA", "Middlebury")
-_NO_ESTIMATOR = "no estimator here: the project has none of that paper"
-
-TABLE_3_1 = Table(
-    "Table 3.1: what SYNDOF is rendered from",
-    (
-        _collection("MPI", _SOURCES[:1], 1064, 4346),
-        _collection("SYNTHIA", _SOURCES[1:2], 896, 3680),
-        _collection("Middlebury", _SOURCES[2:], 46, 205),
-        _collection("Total", _SOURCES, 2006, 8231),
-    ),
-    "printed: the dissertation's numbers; which frames it kept as dissimilar is not published",
-)
-TABLE_3_2 = Table(
-    "Table 3.2: errors of defocus maps with and without sharpness calibration",
-    (
-        _row("SYNDOF, DMENet_BDC", "syndof", "dmenet", _errors(0.015, 0.093), "bdc"),
-        _row("SYNDOF, DMENet_BDCS", "syndof", "dmenet", _errors(0.011, 0.072)),
-        _row("RTF, DMENet_BDC", "rtf", "dmenet", _errors(0.019, 0.159), "bdc"),
-        _row("RTF, DMENet_BDCS", "rtf", "dmenet", _errors(0.012, 0.088)),
-    ),
-    "printed: the dissertation's numbers, whose convention it does not name. SYNDOF's test split is not published: all "
-    "of the built syndof is measured, which must not be what the network was trained on",
-)
-TABLE_3_3 = Table(
-    "Table 3.3: errors of defocus maps on RTF",
-    (
-        _row("[42] zhuo", "rtf", "zhuo", _errors(0.037, 0.143)),
-        _row("[23] jnb", "rtf", "jnb", _errors(0.082, 0.241)),
-        Row("[24] D'Andrès et al.", _errors(0.033, 0.106), functools.partial(not_ours, why=_NO_ESTIMATOR)),
-        Row("[25] Park et al.", _errors(0.024, 0.129), functools.partial(not_ours, why=_NO_ESTIMATOR)),
-        _row("[27] ebdb", "rtf", "ebdb", _errors(0.064, 0.199)),
-        _row("DMENet_BDCS", "rtf", "dmenet", _errors(0.012, 0.088)),
-    ),
-)
-FIGURES_3_5_AND_3_6 = Table(
-    "Figures 3.5 and 3.6: accuracy, precision and recall on 200 photographs of CUHK",
-    (
-        _row("[42] zhuo", CUHK, "zhuo"),
-        _row("[23] jnb", CUHK, "jnb"),
-        Row("[25] Park et al.", {}, functools.partial(not_ours, why=_NO_ESTIMATOR)),
-        _row("[27] ebdb", CUHK, "ebdb"),
-        _row("DMENet_BDCS", CUHK, "dmenet", {"accuracy": 0.8783, "mAP": 0.987}),
-    ),
-    "printed: of the released checkpoint (the figures give no numbers); which 200 photographs is not published",
-)
-TABLES = {"3.1": TABLE_3_1, "3.2": TABLE_3_2, "3.3": TABLE_3_3}
-TABLES |= dict.fromkeys(("fig3.5", "fig3.6"), FIGURES_3_5_AND_3_6)
+    return compared(methods, METHODS, lambda method: measure(photographs, method, options))

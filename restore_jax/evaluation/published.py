@@ -7,6 +7,7 @@ are their `config.model.options` but for what training alone needs (TRAINING), w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from restore_jax import models
 from restore_jax.errors import InputError
 
 TRAINING = ("reblur", "critic", "critics", "dropout", "train_flow")
@@ -23,9 +24,7 @@ class Network:
     frames: int = 7
 
     def create(self, **more):
-        """The network; more: options besides."""
-        from restore_jax import models
-
+        """Returns the network; more: options besides its own."""
         return models.create(self.name, **self.options, **more)
 
 
@@ -123,12 +122,15 @@ NETWORKS = {**DEFOCUS, **DEBLUR, **VIDEO, **REMEMBERING, **MEMORISING}
 
 
 def network(role: str) -> Network | None:
-    """Of a role, which may end in how the weights are adapted ("basicvsr_memory+adapted"); None for other methods."""
+    """Returns the network of a role, which may end in how weights are adapted (ROLE+adapted); None for methods."""
     return NETWORKS.get(role.partition("+")[0])
 
 
 def required(options, role: str) -> str:
-    """The name or file of a role's weights, of `evaluate.Options`. Raises InputError that says how to come by them."""
+    """Returns the name or file of a role's weights. Raises InputError that says how to come by them.
+
+    options: `evaluation.rows.Options`.
+    """
     if role not in options.weights:
         more = " --config.backbone=FILE" if role in REMEMBERING else ""
         raise InputError(

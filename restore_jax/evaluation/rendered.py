@@ -18,13 +18,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import jax
 import numpy as np
 
+from restore_jax import models, train
+from restore_jax.bench.report import machine
 from restore_jax.errors import InputError
 from restore_jax.evaluation import published, tables
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.evaluation.rows import Options
+from restore_jax.io.photos import find_photos, from_float, read_photo, write_photo
+from restore_jax.tasks import deblur
+from restore_jax.train.config import load_config
 from restore_jax.version import __version__
+from restore_jax.weights.files import save
 
 NUMBERS = ("4.1", "4.2", "4.7", "5.2", "5.3", "6.1")
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image: measured on unless others are given
@@ -102,7 +109,7 @@ def run(
         "trained on": ", ".join(map(str, photos)) or "drawn pictures (dead leaves)",
         "measured on": held_out or f"scikit-image's {', '.join(PHOTOGRAPHS)}",
         "restore_jax": __version__,
-        "machine": _machine(),
+        "machine": "{device}, {cpu}, {cores} cores, jax {jax}".format(**machine()),
         "took": f"{(time.monotonic() - began) / 60:.0f} minutes, but for what was kept from earlier runs",
     }
     return Found(claims, budget, facts)
@@ -111,10 +118,6 @@ def run(
 # ------------------------------------------------------------------------------------------------------------ training
 def trained(role: str, seed: int, budget: Budget, workdir: pathlib.Path, photos, options: Options) -> pathlib.Path:
     """The weights file of a role, trained if it is not yet; a network with memory after its backbone."""
-    import jax
-
-    from restore_jax import train
-
     backbone = ""
     if role in published.REMEMBERING:
         backbone = str(trained(role.removesuffix("_memory"), seed, budget, workdir, photos, options))
@@ -137,8 +140,6 @@ def trained(role: str, seed: int, budget: Budget, workdir: pathlib.Path, photos,
 
 def budgeted(role: str, seed: int, steps: int, photos: Sequence[str]):
     """The config of a role's training, small and short, the same for every row but for what the row is about."""
-    from restore_jax.train.config import load_config
-
     network = published.NETWORKS[role]
     file, _, variant = network.config.partition(":")
     kind = "rendered" if role in published.DEBLUR else "virtual"
@@ -185,10 +186,6 @@ def _small_video(config):
 
 def drawn_vgg(workdir: pathlib.Path) -> pathlib.Path:
     """A VGG19 of drawn weights (He's initialisation), the same every time, whose features the losses may compare."""
-    import jax
-
-    from restore_jax import models, weights
-
     path = workdir / "vgg19_drawn.safetensors"
     if not path.exists():
         rng = np.random.default_rng(19)
@@ -198,18 +195,14 @@ def drawn_vgg(workdir: pathlib.Path) -> pathlib.Path:
             return (scale * rng.normal(size=leaf.shape)).astype(np.float16)
 
         params = jax.tree.map(drawn, models.variable_shapes(models.create("vgg19")))
-        weights.save(path, params, "vgg19", {}, {"licence": "drawn numbers"})
+        save(path, params, "vgg19", {}, {"licence": "drawn numbers"})
     return path
 
 
 # ------------------------------------------------------------------------------------------------------------ held out
 def held_out_pictures(workdir: pathlib.Path, folder: str) -> pathlib.Path:
     """A folder with photos/, for the virtual camera, and pairs/, their defocus rendered; made if it is not there."""
-    from restore_jax.io.photos import from_float, read_photo, write_photo
-
     if folder:
-        from restore_jax.io.photos import find_photos
-
         pictures = {path.stem: from_float(read_photo(path).pixels, np.uint8) for path in find_photos([folder])}
     else:
         import skimage.data
@@ -230,10 +223,6 @@ def held_out_pictures(workdir: pathlib.Path, folder: str) -> pathlib.Path:
 
 def _rendered(stem, picture):
     """Pairs {view: (SIDE, SIDE, 3) float32} of the picture's middle, under random scenes that its name decides."""
-    import jax
-
-    from restore_jax.tasks import deblur
-
     config = budgeted("ifan", 0, 1, ())
     side = SIDE + 2 * config.data.margin
     height, width = picture.shape[:2]
@@ -353,11 +342,3 @@ def as_json(found: Found) -> bytes:
             {"number": claims.number, "title": claims.title, "note": claims.note, "rows": rows, "agreement": agreed}
         )
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _machine():
-    import os
-
-    import jax
-
-    return f"{jax.device_count()} x {jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {jax.__version__}"

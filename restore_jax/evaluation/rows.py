@@ -1,11 +1,12 @@
 """Evaluation: tables of the dissertation, computed as far as data and weights are at hand, beside its own numbers.
 
-A table is data, rows with their printed numbers, plus a function a row that computes it: they are in
-`evaluate_defocus`, `evaluate_deblur`, `evaluate_vsr` and `evaluate_memory`, one a chapter. A column's name ends in its
-metric's convention: "MSE [dmenet-py]". Photographs' scores are appended to a JSON-lines file as they come, so that an
-evaluation that was killed goes on where it was.
+A table is a list of rows: each has the numbers that the dissertation prints, and a function that computes them. The
+tables are in `chapter3` to `chapter6`. A column's name ends in its metric's convention: "MSE [dmenet-py]". The scores
+of photographs are appended to a JSON-lines file as they come, so that an evaluation that was killed goes on where it
+was.
 """
 
+import difflib
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ import numpy as np
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
 from restore_jax.version import __version__
+from restore_jax.weights.registry import card
 
 COSTS = ("params (M)", "MACs (G)", "s")  # columns that stand after those of quality
 
@@ -80,15 +82,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table. printed: {metric: number}. compute raises InputError, saying what is missing, if it cannot.
+    """A row of a table.
 
-    role: of `published.NETWORKS`, whose network the row is of and whose weights it takes; or a method's name, or "".
+    printed: {metric: number}. compute: raises InputError, saying what is missing, if it cannot. role: of
+    `published.NETWORKS`, the network that the row is of and whose weights it takes; or a method's name, or "". data:
+    the dataset that the row is measured on, or "". timed: the role or method whose seconds are measured, if not `role`.
     """
 
     label: str
     printed: Mapping[str, float]
     compute: Callable[[Options], Outcome]
     role: str = ""
+    data: str = ""
+    timed: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,26 @@ def as_json(title: str, filled: Iterable[Filled]) -> bytes:
         rows.append({"label": row.label, "printed": dict(row.printed), **measured})
     document = {"title": title, "version": __version__, "rows": rows}
     return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def weights_by_role(arguments: Iterable[str], full: str, rows: Sequence[str]) -> dict[str, str]:
+    """Returns {row: name or file} of arguments ROW=FILE; an argument without a row belongs to the row `full`.
+
+    rows: the rows that take weights. Raises InputError for a row that is not among them, since a misspelt row would
+    stay empty without a word, for a row given twice, and for weights that are not there.
+    """
+    found: dict[str, str] = {}
+    for argument in arguments:
+        row, equals, name = argument.rpartition("=")
+        row = row if equals else full
+        if row in found:
+            raise InputError(f"--weights {argument}: {row} has {found[row]} already")
+        if row not in rows:
+            nearest = ", ".join(difflib.get_close_matches(row, rows, cutoff=0))
+            raise InputError(f"--weights {argument}: no row is named {row!r}; the nearest are {nearest}")
+        card(name)
+        found[row] = name
+    return found
 
 
 def mean(values: Iterable[float | None]) -> float | None:

@@ -6,25 +6,27 @@ Parameters and multiply-accumulates are always counted.
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 
+import numpy as np
+
+from restore_jax.data.built import folder_of, newest
 from restore_jax.errors import InputError
+from restore_jax.evaluation import chapter3, chapter4, chapter5, chapter6
 from restore_jax.evaluation import costs as counts
 from restore_jax.evaluation import rows as evaluate
+from restore_jax.evaluation.defocus import precision_and_recall
 from restore_jax.evaluation.published import network
 from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table
+from restore_jax.evaluation.seconds import seconds
+from restore_jax.plots.curves import draw_precision_recall
+from restore_jax.plots.scatter import draw_scatter
 from restore_jax.version import __version__
 
-CHAPTERS = {  # of each the numbers of its tables
-    "3": ("3.1", "3.2", "3.3", "fig3.5", "fig3.6"),
-    "4": tuple(f"4.{n}" for n in range(1, 9)),
-    "5": tuple(f"5.{n}" for n in range(1, 7)),
-    "6": tuple(f"6.{n}" for n in range(1, 6)),
-}
-NUMBERS = tuple(number for numbers in CHAPTERS.values() for number in numbers)
-OWN_DATA = {"3.1": ("syndof",), "3.2": ("syndof", "rtf"), "3.3": ("rtf",)}
-OWN_DATA |= dict.fromkeys(("fig3.5", "fig3.6"), ("cuhk_blur/train504",))
+CHAPTERS = {"3": chapter3, "4": chapter4, "5": chapter5, "6": chapter6}
+NUMBERS = tuple(number for module in CHAPTERS.values() for number in module.TABLES)
 SHIPPED = ("bdcs",)  # roles whose rows take the weights that ship, if no others are given
 CONVENTION = (
     "MACs are multiply-accumulates of convolutions and matrix products for one restored picture of {width}x{height} "
@@ -49,45 +51,21 @@ class Filling:
     why: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def chapter(number: str) -> str:
-    """The chapter of a table. Raises InputError, naming those there are."""
-    for found, numbers in CHAPTERS.items():
-        if number in numbers:
-            return found
+def chapter(number: str) -> ModuleType:
+    """Returns the module that holds a table. Raises InputError, naming the tables there are."""
+    for module in CHAPTERS.values():
+        if number in module.TABLES:
+            return module
     raise InputError(f"no table {number}: there are 3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5")
 
 
 def open_table(number: str, data: str = "") -> Table:
-    """A table, its rows computed on its own data or another data set. Raises InputError."""
-    from restore_jax.evaluation import deblur as evaluate_deblur
-    from restore_jax.evaluation import defocus as evaluate_defocus
-    from restore_jax.evaluation import memory as evaluate_memory
-    from restore_jax.evaluation import vsr as evaluate_vsr
-
-    found = chapter(number)
-    if found == "3":
-        if data:
-            raise InputError(f"table {number}: its rows say which data; leave --data out")
-        return evaluate_defocus.TABLES[number]
-    if found == "4":
-        return evaluate_deblur.table(number, data)
-    return {"5": evaluate_vsr, "6": evaluate_memory}[found].table(number, data or "realmcvsr")
-
-
-def own_data(number: str) -> tuple[str, ...]:
-    """The data sets that a table is of."""
-    from restore_jax.evaluation import deblur as evaluate_deblur
-
-    found = chapter(number)
-    if found == "4":
-        return (evaluate_deblur.TABLES[number][1],)
-    return OWN_DATA.get(number, ("realmcvsr",))
+    """Returns a table, its rows computed on its own data or on another data set. Raises InputError."""
+    return chapter(number).table(number, data)
 
 
 def missing_data(name: str) -> str:
-    """What to do for a dataset that is not built, or ""."""
-    from restore_jax.data.built import folder_of, newest
-
+    """Says how to build a dataset that is not built; "" if it is."""
     parts = ("realmcvsr/lrx4", "realmcvsr/hr") if name == "realmcvsr" else (name,)
     if all(newest(folder_of(part)) for part in parts):
         return ""
@@ -109,7 +87,7 @@ def fill(
     table = open_table(number, data)
     own = counts.size_of(number)
     height, width = size or own
-    absent = _absent(number, data)
+    problems = {} if data else {name: missing_data(name) for name in chapter(number).own_data(number)}
     rows, missing, why = [], {}, {}
     for row in table.rows:
         if network(row.role):
@@ -117,30 +95,11 @@ def fill(
         found = counts.costs(row.role, (height, width), number in counts.HD and size is None)
         if size in (None, own) and (wrong := counts.differences(number, row.role, row.printed, found)):
             why[row.label] = wrong
-        if timed and (seconds := counts.seconds(_timed_role(row), (height, width))) is not None:
-            found["s"] = seconds
-        filled, missing[row.label] = _filled(row, options, found, absent(row))
+        if timed and (took := seconds(row.timed or row.role, (height, width))) is not None:
+            found["s"] = took
+        filled, missing[row.label] = _filled(row, options, found, problems.get(row.data, ""))
         rows.append(filled)
     return Filling(number, table, rows, (height, width), missing, why)
-
-
-def _timed_role(row: Row) -> str:
-    """The role whose time is measured: of methods their own, not that of the weights they take."""
-    method = row.compute.keywords.get("role", row.role)  # of chapter IV
-    return method if method == "dmenet" else row.role
-
-
-def _absent(number, data) -> Callable[[Row], str]:
-    """A function that says of a row which of its datasets is not built, or ""."""
-    if data:
-        return lambda row: ""
-    problems = {name: missing_data(name) for name in own_data(number)}
-
-    def absent(row):
-        keywords = row.compute.keywords
-        return "" if "why" in keywords else problems.get(keywords.get("data"), next(iter(problems.values())))
-
-    return absent
 
 
 def _filled(row: Row, options: Options, costs: Mapping[str, float], problem: str) -> tuple[Filled, list[str]]:
@@ -204,8 +163,20 @@ def as_json(filling: Filling) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def picture(filling: Filling) -> np.ndarray:
+    """Draws a table: quality against MACs, or precision against recall if its rows have curves; (h, w, 3) uint8.
+
+    Raises InputError for a table with neither.
+    """
+    curves = precision_and_recall(filling.rows)
+    if curves:
+        return draw_precision_recall(curves)
+    metric, found = points(filling)
+    return draw_scatter(found, "MACs (G)", metric)
+
+
 def points(filling: Filling) -> tuple[str, dict[str, tuple[float, float | None, float | None]]]:
-    """(metric, {label: (G MACs, measured, printed)}) to draw. Raises InputError for a table without such rows."""
+    """Returns (metric, {label: (G MACs, measured, printed)}). Raises InputError for a table without such rows."""
     metric = next((name for name in filling.rows[0].printed if name not in evaluate.COSTS), None)
     found = {}
     for row in filling.rows:
@@ -226,7 +197,7 @@ def overview(options: Options) -> list[dict[str, str]]:
         if number == "fig3.6":  # the same rows as fig3.5
             continue
         table = open_table(number)
-        problems = [missing_data(name) for name in own_data(number)]
+        problems = [missing_data(name) for name in chapter(number).own_data(number)]
         roles = [row.role for row in table.rows if network(row.role)]
         needed = dict.fromkeys(role.partition("+")[0] for role in roles)
         there = [role for role in needed if role in options.weights or role in SHIPPED]
