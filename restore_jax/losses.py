@@ -22,9 +22,9 @@ def l1(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, ""]:
 
 
 def low_frequencies(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """x through the 3x3 Gaussian of Eq. 5.8, mirrored at its edges: 2 pixels larger (networks.md 4, "Losses").
+    """Blur x by the 3x3 Gaussian of Eq. 5.8, mirrored at its edges; 2 pixels larger (docs/networks.md 4, "Losses").
 
-    The kernel is the release's: a Gaussian of sigma 1 folded into three samples by mirroring.
+    The kernel is the published one: a Gaussian of sigma 1, folded into three samples by mirroring.
     """
     x = jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), "reflect")
     x = sum(weight * x[:, n : x.shape[1] - 2 + n] for n, weight in enumerate(GAUSSIAN))

@@ -1,7 +1,7 @@
 """Attention of every pixel to a memory of keys and values, in blocks (dissertation Eq. 6.1).
 
-What follows the attention linearly is better applied to the memory's values than to the result: a thousand rows in
-place of every pixel. `attend_convolved` does so for a convolution.
+A linear operation that follows the attention is cheaper on the memory's values, a thousand rows, than on the result,
+which has a row for every pixel. `attend_convolved` applies a convolution that way.
 """
 
 import jax
@@ -15,9 +15,10 @@ BLOCK = 4096  # queries whose attention exists at once: 16 MiB for a memory of 1
 def attend(
     queries: Float[Array, "... k"], keys: Float[Array, "k m"], values: Float[Array, "m c"], block: int = BLOCK
 ) -> Float[Array, "... c"]:
-    """softmax(queries · keys) · values, without scaling; the softmax over the m pairs of the memory, in float32.
+    """Look every query up in a memory of m pairs: softmax(queries · keys) · values, without scaling.
 
-    Memory is that of `block` attentions, forward and backward: the backward pass computes each block anew.
+    The softmax is over the m pairs, in float32. Attentions of `block` queries exist at a time, forward and backward:
+    the backward pass computes each block again.
     """
     flat = queries.reshape(-1, queries.shape[-1])
 
@@ -42,7 +43,7 @@ def attend_convolved(
     kernel: Float[Array, "s s c d"],
     block: int = BLOCK,
 ) -> Float[Array, "b h w d"]:
-    """A convolution (odd side s, zero padding, no bias) of `attend`'s result, in which c channels never exist."""
+    """Convolve the result of `attend` (odd side s, zero padding, no bias) without ever making its c channels."""
     side, _, _, features = kernel.shape
     projected = jnp.einsum("mc,yxcd->myxd", values, kernel).reshape(values.shape[0], -1)
     shares = attend(queries, keys, projected, block)

@@ -22,12 +22,12 @@ LEAST_NORM = 1e-12
 def contextual_loss(
     x: Float[Array, "b h w c"], y: Float[Array, "b h1 w1 c"], block: int = BLOCK
 ) -> tuple[Float[Array, ""], Float[Array, "b h1 w1"]]:
-    """Contextual loss of features `x` against target features `y`, and the weight of every target pixel.
+    """Compare features `x` with target features `y`: the contextual loss, and the weight of every target pixel.
 
-    With d the cosine distance of features centred by y's channel mean, and CX_ij the share of exp((1 - d~_ij) / .5)
-    in its sum over j, d~ being d over its minimum over j: for every j the i of the largest CX is found; the loss is
-    -log of the mean of these CX, weighted by exp((1 - d_ij) / .5), averaged over the batch. Gradients go to both maps,
-    through the weights too. Memory is b * `block` * h1 * w1 floats.
+    d_ij is the cosine distance of features centred by y's channel mean, d~_ij is d_ij over its minimum over j, and
+    CX_ij is the share of exp((1 - d~_ij) / .5) in its sum over j. For every j the i of the largest CX is found. The
+    loss is -log of the mean of these CX, weighted by exp((1 - d_ij) / .5), averaged over the batch. Gradients go to
+    both maps, through the weights too. Memory is b * `block` * h1 * w1 floats.
     """
 
     def one(x, y):
@@ -44,7 +44,7 @@ def contextual_loss(
 def multi_reference_contextual_loss(
     x: Float[Array, "b h w c"], references: Float[Array, "b t h1 w1 c"], block: int = BLOCK
 ) -> Float[Array, ""]:
-    """Mean over the t references of `contextual_loss` of x against each; multi-reference fidelity as released."""
+    """Average `contextual_loss` of x against each of t references: multi-reference fidelity as published."""
     return lax.map(lambda y: contextual_loss(x, y, block)[0], jnp.moveaxis(references, 1, 0)).mean()
 
 
@@ -54,7 +54,7 @@ def multi_reference_fidelity(
     confidence: Float[Array, "b t h w"],
     block: int = BLOCK,
 ) -> Float[Array, ""]:
-    """Distance of every pixel of x to the nearest pixel of each reference, averaged under the matching confidence.
+    """Average the distance of every pixel of x to the nearest pixel of each reference, weighted by the confidence.
 
     Dissertation Eq. 5.9: one weighted mean over all t and pixels of a sample, then the mean over the batch; the
     distance is the cosine distance of features centred by the reference's channel mean. A total confidence below 1e-5
@@ -65,13 +65,13 @@ def multi_reference_fidelity(
         centred = _centred(x, y)
         return jax.vmap(lambda x, y: _nearest_distance(x, y, block))(*centred).reshape(x.shape[:3])
 
-    found = jnp.moveaxis(lax.map(distances, jnp.moveaxis(references, 1, 0)), 0, 1)
+    distance = jnp.moveaxis(lax.map(distances, jnp.moveaxis(references, 1, 0)), 0, 1)
     total = jnp.sum(confidence, axis=(1, 2, 3))
-    return jnp.mean(jnp.sum(found * confidence, axis=(1, 2, 3)) / jnp.maximum(total, EPSILON))
+    return jnp.mean(jnp.sum(distance * confidence, axis=(1, 2, 3)) / jnp.maximum(total, EPSILON))
 
 
 def _centred(x, y):
-    """Float32 unit features (b, n, c) and (b, m, c), both centred by the mean of y's pixels over the batch."""
+    """Return float32 unit features (b, n, c) and (b, m, c), both centred by the mean of y's pixels over the batch."""
     x, y = (features.astype(jnp.float32) for features in (x, y))
     mean = y.mean((0, 1, 2), keepdims=True)
     return _unit_pixels(x - mean), _unit_pixels(y - mean)
@@ -93,8 +93,11 @@ def _nearest_distance(x, y, block):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _rows(x, y, block):
-    """For each row of x (n, c) its least distance to y and the sum of its similarities (n,); for each row of y the
-    int32 row of x with the largest share (m,), which has no gradient."""
+    """Return three vectors about the rows of x (n, c) and y (m, c).
+
+    The least distance of each row of x to y, (n,); the sum of its similarities, (n,); and for each row of y the int32
+    row of x with the largest share, (m,), which has no gradient.
+    """
     n = len(x)
     blocks = _blocks(x, block)
     rows = blocks.shape[1]
@@ -104,11 +107,11 @@ def _rows(x, y, block):
         x_block, start = inputs
         similarity, nearest, total = _block_of_rows(x_block, y)
         present = start + jnp.arange(rows, dtype=jnp.int32) < n
-        # Shares of 0 for rows that fill up. (A mask of all shares would be hoisted out of an outer scan, whole.)
+        # Rows of padding get shares of 0. (XLA would hoist a mask of all shares out of an outer scan, as a whole.)
         share = similarity / jnp.where(present, total + EPSILON, jnp.inf)[:, None]
-        found, row = share.max(axis=0), start + jnp.argmax(share, axis=0).astype(jnp.int32)
-        larger = found > best[0]  # of equal shares the first row's stays
-        return (jnp.where(larger, found, best[0]), jnp.where(larger, row, best[1])), (nearest, total)
+        largest, row = share.max(axis=0), start + jnp.argmax(share, axis=0).astype(jnp.int32)
+        larger = largest > best[0]  # of equal shares the first row's stays
+        return (jnp.where(larger, largest, best[0]), jnp.where(larger, row, best[1])), (nearest, total)
 
     nothing = jnp.full(len(y), -1, jnp.float32), jnp.zeros(len(y), jnp.int32)
     (_, row), (nearest, total) = lax.scan(step, nothing, (blocks, starts))
@@ -146,6 +149,6 @@ def _block_of_rows(x, y):
 
 
 def _blocks(rows, block):
-    """(n, ...) to (blocks, size, ...), filled up with zeros."""
+    """Cut (n, ...) into (blocks, size, ...); the last block is filled up with zeros."""
     size = min(block, len(rows))
     return jnp.pad(rows, [(0, -len(rows) % size)] + [(0, 0)] * (rows.ndim - 1)).reshape(-1, size, *rows.shape[1:])

@@ -10,9 +10,10 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def convolution(x, kernel, strides, padding, dimension_numbers, precision=None, **options):
-    """`jax.lax.conv_general_dilated` for `flax.linen.Conv(conv_general_dilated=)`, with gradients fast inside loops.
+    """Convolve like `jax.lax.conv_general_dilated`, with gradients that are fast inside loops.
 
-    Inside `scan`, XLA on CPU computes the gradients JAX derives 30 times slower than outside.
+    Pass it as `flax.linen.Conv(conv_general_dilated=convolution)`. XLA on CPU computes the gradients that JAX derives
+    30 times slower inside `scan` than outside. Raises ValueError for dilated, grouped and other than NHWC convolutions.
     """
     plain = set(options.pop("lhs_dilation")) | set(options.pop("rhs_dilation")) | {options.pop("feature_group_count")}
     if (
@@ -41,8 +42,8 @@ def _convolution_backward(strides, padding, precision, residuals, y_bar):
     x, kernel = residuals
     if jax.default_backend() != "cpu":
         return jax.vjp(lambda x, k: _plain_convolution(x, k, strides, padding, precision), x, kernel)[1](y_bar)
-    # The same sums, with transposes in place of other orders of dimensions: XLA's fast convolution on CPU knows one
-    # order alone, and other orders are only put right outside of loops.
+    # The sums that JAX derives, but on transposed arrays: XLA's fast convolution on CPU knows one order of dimensions
+    # alone, and XLA brings other orders into it only outside of loops.
     size, options = kernel.shape[:2], {"dimension_numbers": _LAYOUT, "precision": precision}
     unseen = [
         n + sum(p) - (s * (m - 1) + k)
@@ -64,7 +65,7 @@ _convolution.defvjp(_convolution_forward, _convolution_backward)
 def transposed_convolution_4x4_s2(
     x: Float[Array, "b h w i"], kernel: Float[Array, "4 4 i o"]
 ) -> Float[Array, "b h2 w2 o"]:
-    """Transposed convolution 4x4, stride 2, padding 1 (PyTorch's ConvTranspose2d(4, 2, 1)), doubling both sides.
+    """Double both sides by a transposed convolution 4x4, stride 2, padding 1 (PyTorch's ConvTranspose2d(4, 2, 1)).
 
     In sub-pixel form: output (2m + a, 2n + b) sees 2x2 inputs, so one 2x2 convolution to 4·o channels holds the four
     phases. XLA's own form dilates the input with zeros and multiplies by them.
@@ -81,7 +82,7 @@ def transposed_convolution_4x4_s2(
 
 
 def _convolution_4x4_s2(y, kernel):
-    """What `transposed_convolution_4x4_s2` is the transpose of; kernel (4, 4, i, o) from o to i channels."""
+    """Convolve with stride 2, transposing `transposed_convolution_4x4_s2`; kernel (4, 4, i, o), o to i channels."""
     kernel = kernel.transpose(0, 1, 3, 2)
     return jax.lax.conv_general_dilated(y, kernel, (2, 2), [(1, 1), (1, 1)], dimension_numbers=_LAYOUT)
 

@@ -3,9 +3,9 @@
     sharp = deconvolve(image, sigma, weight=DATASET_WEIGHTS["dpdd"])
 
 Every pixel of the map gives the blur of its pixel in the image. The map's values are cut into quantile bins with one
-sigma each; a pixel's result is interpolated linearly between the results of the two bins around its own sigma, so that
-bins leave no seams (the dissertation cuts hard). A bin is deconvolved only in the tiles where it occurs: a smooth map
-has a handful of bins a tile, and only as many are paid for.
+sigma each. A pixel's result is interpolated linearly between the results of the two bins around its own sigma, so that
+bins leave no seams (the dissertation takes the nearest bin). A bin is deconvolved only in the tiles where it occurs,
+which are a handful for a smooth map.
 
 Boundaries are circular on the mirrored tile, in other words even on both sides, so no step at the border rings. That
 and the Gaussian's symmetry make the cosine transform diagonalise the problem; at a tile's size it is quickest as a
@@ -22,17 +22,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-# Weight of the data term by data set (networks.md section 2).
+# Weight of the data term by data set (docs/networks.md 2).
 DATASET_WEIGHTS = {"cuhk": 420.0, "dpdd": 16.8, "realdof": 4.2}
 BETAS = tuple(2 ** (1.5 * i) for i in range(6))  # x 2 sqrt(2) from 1, below 256; one inner iteration each
-# Bins lie at least so far apart, in pixels and in parts of sigma: interpolating between their results errs by less than
-# -50 dB (at weight 420; -57 dB at 16.8).
+# Bins lie at least FINEST pixels and RELATIVE times their sigma apart. Interpolating between their results errs by less
+# than -50 dB (at weight 420; -57 dB at 16.8).
 FINEST, RELATIVE = 0.3, 0.2
 
 TILE = 128
 _RAMP = 8  # pixels over which a tile hands over to its neighbour
-# Outermost pixels of a tile, thrown away: the mirror's error dies out there, by 50 dB for a sigma of 5 at weight 420.
-# Fewer suffice for a smaller sigma: _GUARDS[i] up to _GUARDED[i].
+# Outermost pixels of a tile, which are thrown away: the error of mirroring dies out there, by 50 dB for a sigma of 5 at
+# weight 420. Fewer suffice for a smaller sigma: _GUARDS[i] pixels up to sigma _GUARDED[i].
 _GUARDS = (8, 12, 16, 20)
 _GUARDED = (2.0, 3.0, 4.0)
 _MARGIN = _GUARDS[-1] + _RAMP
@@ -78,14 +78,14 @@ def deconvolve(
 
 @functools.partial(jax.jit, static_argnames="bins")
 def count_tiles(sigma: Float[Array, "h w"], bins: int = 32) -> Int[Array, ""]:
-    """How many times `deconvolve` calls `deconvolve_uniform` for a map: for each tile once for each bin in it."""
+    """Count the calls of `deconvolve_uniform` that `deconvolve` makes for a map: for each tile one a bin in it."""
     tilings, padding = _tilings(*sigma.shape)
     nodes = quantile_bins(sigma, bins)
     return _occupied(jnp.pad(bin_position(sigma, nodes), padding, mode="symmetric"), nodes, tilings).sum()
 
 
 def quantile_bins(sigma: Float[Array, "h w"], bins: int) -> Float[Array, "n"]:
-    """Blur sizes of bins that hold equally many pixels each: every bin's median, ascending.
+    """Return the blur sizes of bins that hold equally many pixels each: every bin's median, ascending.
 
     Large maps are sampled. Bins nearer than FINEST, or RELATIVE of its value, to the one before repeat it, all but the
     last.
@@ -101,7 +101,7 @@ def quantile_bins(sigma: Float[Array, "h w"], bins: int) -> Float[Array, "n"]:
 
 
 def bin_position(sigma: Float[Array, "h w"], nodes: Float[Array, "n"]) -> Float[Array, "h w"]:
-    """Fractional index of every sigma among ascending `nodes`, clipped to them. Of equal nodes the last one counts."""
+    """Return the fractional index of every sigma among ascending `nodes`, clipped to them; of equal nodes the last."""
     sigma = jnp.maximum(sigma, nodes[0])
     below = jnp.searchsorted(nodes, sigma, side="right", method="compare_all") - 1
     above = jnp.minimum(below + 1, nodes.size - 1)
@@ -138,7 +138,7 @@ def deconvolve_uniform(
 
 
 def shrink(v: Float[Array, "..."], beta: float | Float[Array, ""]) -> Float[Array, "..."]:
-    """argmin_w |w|^(2/3) + beta/2 (w - v)^2, elementwise: the w-subproblem, its larger stationary point or 0.
+    """Minimise |w|^(2/3) + beta/2 (w - v)^2 over w, elementwise: its larger stationary point or 0.
 
     With w = v s^3 and q = 2 / (3 beta |v|^(4/3)) the larger stationary point is the larger root of s^4 - s + q; its
     energy is below that of w = 0 exactly where q < 2^(-4/3). A quartic fit of the root and one step of Newton's method
@@ -161,7 +161,7 @@ def dct(x: Float[Array, "h c w"]) -> Float[Array, "h c w"]:
 
 
 def inverse_dct(spectrum: Float[Array, "h c w"]) -> Float[Array, "h c w"]:
-    """What `dct` was taken of."""
+    """Invert `dct`."""
     h, c, w = spectrum.shape
     return _from_cosines(_from_cosines(spectrum.reshape(h, c * w), 0).reshape(h * c, w), 1).reshape(h, c, w)
 
@@ -215,7 +215,7 @@ class _Tiling(NamedTuple):
         return _stride(self.guard)
 
     def end(self, axis):
-        """Where the last tile ends, in pixels of the image."""
+        """Return where the last tile ends, in pixels of the image."""
         return self[1 + axis] * self.stride + self.guard
 
     def corners(self):
@@ -248,7 +248,7 @@ def _window(guard):
 
 
 def _occupied(place: Float[Array, "h w"], nodes: Float[Array, "n"], tilings) -> Bool[Array, "tiles n"]:
-    """Which tiles keep a pixel with a share in which bins, of the tiling whose guard is for the bin's sigma."""
+    """Say which tiles keep a pixel that has a share in which bin; each bin uses the tiling with its sigma's guard."""
     blocks = place[_MARGIN - _RAMP :, _MARGIN - _RAMP :]
     rows, columns = (n // _RAMP for n in blocks.shape)
     blocks = blocks[: rows * _RAMP, : columns * _RAMP].reshape(rows, _RAMP, columns, _RAMP)

@@ -1,4 +1,4 @@
-"""Modulated deformable convolution 3x3 (Zhu et al. 2019; EDVR's alignment, networks.md section 5), in plain XLA.
+"""Modulated deformable convolution 3x3 (Zhu et al. 2019; EDVR's alignment, docs/networks.md 5), in plain XLA.
 
     y = deform_conv(x, offsets, masks, kernel)      # stride 1, pad 1
 
@@ -17,7 +17,7 @@ _TAPS = 9
 
 
 def split_offsets(x: Float[Array, "b h w n"]) -> tuple[Float[Array, "b h w g 9 2"], Float[Array, "b h w g 9"]]:
-    """What a convolution predicts in 27 G channels to (offsets, masks), as published checkpoints order them.
+    """Split the 27 G channels that a convolution predicts into (offsets, masks), as published checkpoints order them.
 
     The first 18 G are offsets in (group, tap, (y, x)) order, pixels; the last 9 G masks before the sigmoid.
     """
@@ -34,10 +34,11 @@ def deform_conv(
     kernel: Float[Array, "3 3 c o"],
     max_offset: float = MAX_OFFSET,
 ) -> Float[Array, "b h w o"]:
-    """Sum over taps of mask * x at the tap moved by its offset (y, x), times the kernel; without bias.
+    """Convolve x at taps that are moved by their offsets (y, x) and multiplied by their masks; without bias.
 
     Offsets in pixels are clamped to +-max_offset (no gradient beyond), so that a diverging run stays finite: watch
-    their mean. Positions are computed in float32 whatever x is.
+    their mean. Positions are computed in float32 whatever x is. Raises ValueError unless the groups divide the
+    channels.
     """
     b, h, w, c = x.shape
     groups = offsets.shape[3]
@@ -52,10 +53,10 @@ def deform_conv(
     offsets = jnp.clip(offsets.astype(jnp.float32), -max_offset, max_offset)
     rows = jnp.arange(h, dtype=jnp.float32)[None, :, None, None, None] + tap_row[None, None, None, None]
     columns = jnp.arange(w, dtype=jnp.float32)[None, None, :, None, None] + tap_column[None, None, None, None]
-    # A border of zeros is what is outside: positions are held inside it, and every neighbour exists.
+    # Outside there is a border of zeros. Positions are clamped to it, so that every neighbour exists.
     rows = jnp.clip(rows + offsets[..., 0], -1, h)
     columns = jnp.clip(columns + offsets[..., 1], -1, w)
-    # Without the barrier positions are computed anew for every channel that is read at them.
+    # Without the barrier XLA computes the positions again for every channel that is read at them.
     moved = jax.lax.optimization_barrier((by_group(rows), by_group(columns), by_group(masks.astype(jnp.float32))))
     pixels = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, (h + 2) * (w + 2), groups, width)
     kernels = kernel.astype(x.dtype).reshape(_TAPS, groups, width, depth).transpose(1, 0, 2, 3)

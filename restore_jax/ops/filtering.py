@@ -26,8 +26,8 @@ def leaky_relu(x: Float[Array, "..."], leak: float | None = LEAK) -> Float[Array
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _filter_axis(x: Float[Array, "b h w c"], taps, axis: int) -> Float[Array, "b h w c"]:
-    """Sum over t of taps[t] * (x shifted by t - k//2 along `axis`, border replicated); taps an array or k planes."""
-    # Without the barrier the border is chosen anew for every element of every tap, twice as slow on CPU.
+    """Sum taps[t] * (x shifted by t - k//2 along `axis`, border replicated) over t; taps: an array or k planes."""
+    # Without the barrier XLA picks the border pixel again for every element of every tap: twice as slow on CPU.
     padded = jax.lax.optimization_barrier(_pad_axis(x, len(taps), axis))
     total = taps[0] * _shifted(padded, 0, x.shape[axis], axis)
     for t in range(1, len(taps)):
@@ -80,7 +80,7 @@ def _x_bar_near_borders(taps, y_bar, axis: int):
     size, length, zero = len(taps), y_bar.shape[axis], jnp.zeros((), y_bar.dtype)
     padded_bar = sum(jax.lax.pad(taps[t] * y_bar, zero, _padding(axis, t, size - 1 - t)) for t in range(size))
     padded_bar = jax.lax.optimization_barrier(padded_bar)
-    # What fell on the replicated border belongs to the first and the last line.
+    # Gradients of the replicated border belong to the first and the last line.
     before, after = size // 2, size - 1 - size // 2
     x_bar = _shifted(padded_bar, before, length, axis)
     first = _shifted(padded_bar, 0, before, axis).sum(axis, keepdims=True)
@@ -110,7 +110,7 @@ def separable_adaptive_convolution(
 
 def _separable(features, vertical, horizontal):
     rows = _filter_axis(features, vertical, axis=1)
-    # Without the barrier XLA fuses the passes and computes the first k times over.
+    # Without the barrier XLA fuses the passes and computes the first one k times.
     rows = jax.lax.optimization_barrier(rows)
     return _filter_axis(rows, horizontal, axis=2)
 
@@ -122,7 +122,7 @@ def iac(
     leak: float | None = LEAK,
     final_leak: float | None = LEAK,
 ) -> Float[Array, "b h w c"]:
-    """Iterative adaptive convolution: e_n = LReLU(e_{n-1} * vertical_n * horizontal_n + bias_n), n = 1..N.
+    """Filter iteratively (IAC): e_n = LReLU(e_{n-1} * vertical_n * horizontal_n + bias_n), n = 1..N.
 
     Args:
       features: e_0.
@@ -148,10 +148,11 @@ def _given_bar(_, weights, vertical, horizontal, bias):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _iterate(planes, planes_bar, features, shared, weights, slopes):
-    """IAC whose step n filters by `planes(shared, weights[n])`: k vertical taps, k horizontal taps, the bias.
+    """Run IAC; step n filters by `planes(shared, weights[n])`: k vertical taps, k horizontal taps, the bias.
 
-    `planes_bar(shared, weights[n], vertical, horizontal, bias)`, of gradients, is its transpose: gradients of `shared`
-    and weights[n]. The backward pass makes the planes of a step again, so that those of one step exist at a time.
+    `planes_bar(shared, weights[n], vertical, horizontal, bias)` is the transpose of `planes`: it takes the gradients of
+    the planes and returns those of `shared` and weights[n]. The backward pass makes the planes of a step again, so that
+    those of one step exist at a time.
     """
     return _iterate_forward(planes, planes_bar, features, shared, weights, slopes)[0]
 
@@ -201,11 +202,11 @@ def predict_and_iac(
     final_leak: float | None = LEAK,
     shared_taps: bool = False,
 ) -> Float[Array, "b h w c"]:
-    """`iac` with filters and biases predicted from `code` by the 1x1 convolution (kernel, bias), one step at a time.
+    """Run `iac` with filters and biases that the 1x1 convolution (kernel, bias) predicts from `code`, step by step.
 
     taps = 2k + 1: k vertical taps, k horizontal taps, the bias. At 1280x720, N = 17 and 128 channels the whole filter
     map would take 877 MB; here 7 planes of it exist at once, and the backward pass predicts them again.
-    `shared_taps`: the vertical taps serve in both passes (quirk of the published IFAN).
+    shared_taps: filter horizontally with the vertical taps too (quirk of the published IFAN, docs/networks.md 1).
     """
     slopes = _slopes(kernel.shape[0], leak, final_leak, features.dtype)
     planes, planes_bar = (_predicted_shared, _predicted_shared_bar) if shared_taps else (_predicted, _predicted_bar)
@@ -245,9 +246,9 @@ def _predicted_shared_bar(code, weights, vertical, horizontal, bias):
     size = len(vertical)
     used = [*range(size), 2 * size]
     taps = [v + h for v, h in zip(vertical, horizontal, strict=True)]
-    code_bar, found = _predict_bar(code, [w[jnp.array(used)] for w in weights], [*taps, bias])
+    code_bar, used_bars = _predict_bar(code, [w[jnp.array(used)] for w in weights], [*taps, bias])
     return code_bar, tuple(
-        jnp.zeros_like(w).at[jnp.array(used)].set(bar) for w, bar in zip(weights, found, strict=True)
+        jnp.zeros_like(w).at[jnp.array(used)].set(bar) for w, bar in zip(weights, used_bars, strict=True)
     )
 
 
@@ -257,7 +258,7 @@ def _slopes(steps: int, leak: float | None, final_leak: float | None, dtype) -> 
 
 
 def fac(features: Float[Array, "b h w c"], filters: Float[Array, "k k b h w c"]) -> Float[Array, "b h w c"]:
-    """Filter adaptive convolution: one dense k x k kernel a pixel and channel, filters tap-major (row, column)."""
+    """Filter every pixel and channel with a dense k x k kernel of its own (FAC); filters tap-major (row, column)."""
     size = filters.shape[0]
     _, height, width, _ = features.shape
     before, after = size // 2, size - 1 - size // 2
@@ -283,7 +284,7 @@ def iac_per_pixel(
     leak: float | None = LEAK,
     final_leak: float | None = LEAK,
 ) -> Float[Array, "b h w c"]:
-    """`iac` as its definition reads: a function of one pixel, mapped over pixels and images."""
+    """Compute `iac` as its definition reads: a function of one pixel, mapped over pixels and images. Slow."""
     steps = filters.shape[0]
     for n in range(steps):
         for axis in (0, 1):
@@ -293,12 +294,12 @@ def iac_per_pixel(
 
 
 def fac_per_pixel(features: Float[Array, "b h w c"], filters: Float[Array, "k k b h w c"]) -> Float[Array, "b h w c"]:
-    """`fac` as its definition reads: a function of one pixel, mapped over pixels and images."""
+    """Compute `fac` as its definition reads: a function of one pixel, mapped over pixels and images. Slow."""
     return _map_pixels(features, jnp.moveaxis(filters, (0, 1), (-3, -2)), None)
 
 
 def _map_pixels(features, filters, axis):
-    """Maps `one` over all pixels; filters (b, h, w, k, c) along `axis`, or (b, h, w, k, k, c) if axis is None."""
+    """Filter pixel by pixel; filters (b, h, w, k, c) along `axis`, or (b, h, w, k, k, c) if axis is None."""
     _, height, width, _ = features.shape
     size = filters.shape[3]
     taps = jnp.arange(size) - size // 2

@@ -10,16 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
-_SUPPORT = 4.0  # of the cubic kernel, in samples
+_SUPPORT = 4.0  # samples: the width of the cubic kernel
 
 
 def imresize(
     x: Shaped[np.ndarray, "*b h w c"] | Shaped[Array, "*b h w c"], scale: float
 ) -> Shaped[np.ndarray, "*b h1 w1 c"] | Shaped[Array, "*b h1 w1 c"]:
-    """The two sides times `scale`, rounded up; a NumPy array gives a NumPy array, a JAX array a JAX array.
+    """Multiply both sides by `scale`, rounded up; a NumPy array gives a NumPy array, a JAX array a JAX array.
 
     Integers are rounded (halves up) and clipped after each of the two passes, rows first, as MATLAB does; floats are
-    neither. Sums are of the array's own float type, for integers float32: of 8 bits halved or quartered they are exact.
+    neither rounded nor clipped. Sums are in the array's own float type, or float32 for integers, which is exact where 8
+    bits are halved or quartered.
     Raises ValueError for a scale that is not positive.
     """
     if not scale > 0:
@@ -31,9 +32,9 @@ def imresize(
 
 @functools.lru_cache(maxsize=64)
 def taps(length: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """(first, weights): output i is the sum over k of weights[i, k] (float64) times sample first[i] + k (from 0)."""
+    """Return (first, weights): output i is the sum over k of weights[i, k] (float64) times sample first[i] + k."""
     count = math.ceil(round(length * scale, 9))  # 1.1 * 10 is not 11 in binary
-    stretch = min(scale, 1.0)  # of the kernel, which then averages over what an output covers
+    stretch = min(scale, 1.0)  # below 1 the kernel is as wide as the samples that an output pixel covers
     width = _SUPPORT / stretch
     centre = (np.arange(count) + 0.5) / scale - 0.5
     first = np.floor(centre - width / 2).astype(int) + 1
@@ -63,7 +64,7 @@ def _resize_axis(x, axis, scale):
     shape[axis] = -1
     steps = np.unique(np.diff(first))
     total = None
-    # Tap by tap instead of a matrix product, of which accelerators keep fewer digits unless told.
+    # Tap by tap instead of a matrix product, which accelerators compute with fewer digits by default.
     for k, weight in enumerate(weights.T.astype(dtype)):
         start = first + before + k
         if len(steps) == 1:
@@ -72,7 +73,7 @@ def _resize_axis(x, axis, scale):
             sample = padded[tuple(every)]
         else:
             sample = xp.take(padded, start, axis)
-        # A weight that all outputs share is a plain number: NumPy multiplies by it faster.
+        # NumPy is faster with a plain number where all outputs share a weight.
         factor = weight[0] if (weight == weight[0]).all() else weight.reshape(shape)
         term = sample.astype(dtype) * xp.asarray(factor)
         total = term if total is None else total + term

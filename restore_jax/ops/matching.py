@@ -26,14 +26,14 @@ def match_patches(
     padding: str = "reflect",
     recall: float | None = None,
 ) -> tuple[Float[Array, "b h w k"], Int[Array, "b h w k"]]:
-    """Cosine similarity of every 3x3 query patch to the `top_k` most similar reference patches, and which they are.
+    """Find the `top_k` reference patches most similar to every 3x3 query patch, and their cosine similarities.
 
     Returns float32 scores in [-1, 1], best first, and int32 indices into the reference's patches in row-major order.
     Of equal patches the first wins. Scores carry a gradient to both feature maps, indices none.
 
-    `block`: patches of the query and of the reference in one product; memory is b times their product, and the
-    patches themselves. `padding` of both maps: "reflect" (RefVSR) or "zero" (TTSR). `recall`: on a TPU, find each
-    best patch with only this probability, but faster (`jax.lax.approx_max_k`); elsewhere the result stays exact.
+    block: patches of the query and of the reference in one product; memory is b times their product, and the
+    patches themselves. padding: of both maps, "reflect" (RefVSR) or "zero" (TTSR). recall: on a TPU, find each best
+    patch with this probability only, but faster (`jax.lax.approx_max_k`); elsewhere the result stays exact.
     Raises ValueError if the reference has fewer than `top_k` patches.
     """
     b, h, w, _ = query.shape
@@ -55,7 +55,7 @@ def match_patches(
 def patch_similarity(
     query: Float[Array, "b h w c"], reference: Float[Array, "b h w c"], padding: str = "reflect"
 ) -> Float[Array, "b h w 1"]:
-    """Cosine similarity, float32, of every 3x3 query patch to the reference's patch at the same place."""
+    """Return the cosine similarity, float32, of every 3x3 query patch and the reference's patch at its place."""
 
     def one(query, reference):
         query, reference = (_padded(x, padding) for x in (query, reference))
@@ -66,7 +66,7 @@ def patch_similarity(
 
 
 def _padded(x, padding):
-    """(h, w, c) to float32 (h + 2, w + 2, c)."""
+    """Pad (h, w, c) to float32 (h + 2, w + 2, c)."""
     mode = {"reflect": "reflect", "zero": "constant"}[padding]
     return jnp.pad(x.astype(jnp.float32), ((1, 1), (1, 1), (0, 0)), mode=mode)
 
@@ -105,9 +105,9 @@ def largest_products(
     block: tuple[int, int] = BLOCK,
     recall: float | None = None,
 ) -> Int[Array, "n k"]:
-    """For each row of `query` the int32 rows of `reference` whose inner products with it are largest, best first.
+    """Find the int32 rows of `reference` whose inner products with each row of `query` are largest, best first.
 
-    `block` and `recall` as in `match_patches`. Has no gradient: pass arrays through `jax.lax.stop_gradient`.
+    `block` and `recall` are those of `match_patches`. It has no gradient: pass arrays through `jax.lax.stop_gradient`.
     """
     n, m = len(query), len(reference)
     rows, columns = min(block[0], n), min(block[1], m)
@@ -123,9 +123,9 @@ def largest_products(
         scores = lax.optimization_barrier(scores)
         present = start + jnp.arange(columns, dtype=jnp.int32) < m
         scores = jnp.where(present[None], scores, -jnp.inf)
-        found, place = _largest(scores, k, group) if recall is None else _roughly_largest(scores, k, recall)
-        # Earlier blocks come first, so of equal scores theirs stays.
-        scores, place_of_best = lax.top_k(jnp.concatenate([best[0], found], axis=1), k)
+        candidates, place = _largest(scores, k, group) if recall is None else _roughly_largest(scores, k, recall)
+        # Earlier blocks come first, so that of equal scores theirs stays.
+        scores, place_of_best = lax.top_k(jnp.concatenate([best[0], candidates], axis=1), k)
         index = jnp.take_along_axis(jnp.concatenate([best[1], start + place], axis=1), place_of_best, axis=1)
         return (scores, index), None
 
@@ -133,7 +133,7 @@ def largest_products(
         nothing = jnp.full((rows, k), -jnp.inf), jnp.zeros((rows, k), jnp.int32)
         return lax.scan(functools.partial(step, query_block=query_block), nothing, (blocks, starts))[0][1]
 
-    # The last block begins early enough to be full: a copy of the query filled up would take as much again.
+    # The last block begins early enough to be full: padding the query would copy it as a whole.
     count = -(-n // rows)
     first_rows = jnp.minimum(jnp.arange(count, dtype=jnp.int32) * rows, n - rows)
     index = lax.map(lambda i: search_block(lax.dynamic_slice_in_dim(query, i, rows)), first_rows)
@@ -142,17 +142,17 @@ def largest_products(
 
 
 def _largest(scores, k, group):
-    """Candidates among which are the k largest of each row, and their int32 places, in ascending order of place.
+    """Return candidates that include the k largest scores of each row, and their int32 places, places ascending.
 
-    The k largest lie in the k groups with the largest maxima. With ties too: had k groups not after its own maxima as
-    large, a score would not be among the k first.
+    The k largest lie in the k groups with the largest maxima, ties included: a score in any other group has k groups
+    before it whose maxima are at least as large, so it is not among the first k.
     """
     rows, columns = scores.shape
     grouped = scores.reshape(rows, columns // group, group)
-    chosen = jnp.sort(lax.top_k(grouped.max(axis=-1), min(k, columns // group))[1], axis=1)
-    found = jnp.take_along_axis(grouped, chosen[:, :, None], axis=1)
-    place = chosen[:, :, None] * group + jnp.arange(group, dtype=jnp.int32)[None, None]
-    return found.reshape(rows, -1), place.reshape(rows, -1)
+    groups = jnp.sort(lax.top_k(grouped.max(axis=-1), min(k, columns // group))[1], axis=1)
+    candidates = jnp.take_along_axis(grouped, groups[:, :, None], axis=1)
+    place = groups[:, :, None] * group + jnp.arange(group, dtype=jnp.int32)[None, None]
+    return candidates.reshape(rows, -1), place.reshape(rows, -1)
 
 
 def _roughly_largest(scores, k, recall):

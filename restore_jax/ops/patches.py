@@ -1,7 +1,7 @@
-"""Patches brought where a match says: copied whole, then each turned and scaled by its own affine map, or overlapping.
+"""Patches of a reference put where matching says.
 
-RefVSR's reference alignment (dissertation 5.2.3; networks.md 4, "Patch copy" and "Patch-wise affine") and TTSR's
-texture transfer (networks.md 5).
+RefVSR copies them whole and turns and scales each by an affine map of its own (dissertation 5.2.3; docs/networks.md 4,
+"Patch copy" and "Patch-wise affine"). TTSR lays overlapping patches over each other (docs/networks.md 5).
 """
 
 import jax
@@ -28,11 +28,11 @@ def copy_patches(source: Float[Array, "b hs ws c"], index: Int[Array, "b h w"], 
 def transfer_patches(
     source: Float[Array, "b hs ws c"], index: Int[Array, "b h w"], size: int
 ) -> Float[Array, "b h2 w2 c"]:
-    """Lay the patches that `index` names over each other, a ninth of each: (b, size·h, size·w, c).
+    """Add up the overlapping patches that `index` names and divide by nine: (b, size·h, size·w, c).
 
-    Patches have sides 3·size at steps of `size`, centred on the size x size cells of `source`, which is zero outside;
-    every output cell is met by the patches of its nine neighbours. Sides of `source` are multiples of `size`. At the
-    borders, too, the sum is divided by nine. The index carries no gradient.
+    Patches have sides of 3·size and steps of `size`. They are centred on the size x size cells of `source`, which is
+    zero outside. Nine patches meet in an output cell; at the borders there are fewer, but the sum is divided by nine
+    there too. The index carries no gradient. Raises ValueError if a side of `source` is no multiple of `size`.
     """
     b, hs, ws, c = source.shape
     _, h, w = index.shape
@@ -47,8 +47,8 @@ def transfer_patches(
     def add(total, step):
         dy, dx = step
         match = jax.lax.dynamic_slice(centre, (jnp.int32(0), 1 + dy, 1 + dx), (b, h, w))
-        # The neighbour at (dy, dx) brings, into this cell, the cell at (-dy, -dx) of its own match. Where there is no
-        # neighbour, cell 0 is a corner of the padding, which is zero.
+        # The neighbour at (dy, dx) adds to this cell the cell at (-dy, -dx) of its own match. Where there is no
+        # neighbour, cell 0 is taken: a corner of the padding, which is zero.
         cell = jnp.where(match < 0, 0, match - dy * (columns + 2) - dx)
         return total + copy_patches(cells, cell, size), None
 
@@ -65,9 +65,9 @@ def affine_patches(
 ) -> Float[Array, "b hs ws c"]:
     """Resample every patch of x about its centre: taps scaled by (scale_y, scale_x), then turned by `angle`, bilinear.
 
-    x is tiled by h x w square patches; a position may reach into the neighbouring ones and, mirrored, one pixel beyond
-    x. angle in radians. border: "paper": positions are clamped to that; "released": so are the neighbours, and the
-    weights are taken afterwards, so that a clamped sample counts twice (networks.md 4, quirk d).
+    x is tiled by h x w square patches. A position may reach into the neighbouring ones, and one pixel beyond x, where x
+    is mirrored. angle: radians. border "paper" clamps positions to that range; "released" clamps the neighbours too and
+    takes the weights afterwards, so that a clamped sample counts twice (docs/networks.md 4, quirk d).
     """
     _, hs, ws, _ = x.shape
     _, h, w, _ = scale.shape

@@ -8,7 +8,7 @@ A pixel's blur is its COC; a Gaussian stands in for the disc with sigma = COC / 
     left, right = render_dual_pixel(image, coc, max_coc=12)      # their mean is the defocused image
 
 Everything is differentiable in the image; in depth only through the layers' blur sizes, not through occlusion.
-Source: dissertation section 3.2 (Eqs. 3.1-3.2) and networks.md section 3; dual-pixel views as half apertures.
+Source: dissertation section 3.2 (Eqs. 3.1-3.2) and docs/networks.md 3; dual-pixel views are half apertures.
 """
 
 import itertools
@@ -18,18 +18,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-# Dual-pixel disparity (right minus left, pixels) of a COC of one pixel: half-disc centroids are +-2 d / (3 pi).
+# Pixels of dual-pixel disparity (right minus left) for each pixel of COC: a half disc's centroid is at +-2 d / (3 pi).
 DISPARITY_PER_COC = 4 / (3 * math.pi)
 SIGMA_PER_COC = 1 / 4
 _SUBSAMPLES = 4  # per pixel and axis, where a disc's edge crosses it
 
 
 def coc_from_depth(depth: Float[Array, "h w"], focus, focal_length, f_number, pixels_per_mm) -> Float[Array, "h w"]:
-    """Signed COC diameter in pixels of every depth, by the thin lens equation.
+    """Compute the signed COC diameter in pixels of every depth, by the thin lens equation.
 
     Args:
       depth, focus: distances of the pixels and of the focal plane, in metres.
-      focal_length: mm. f_number: focal length over aperture diameter. pixels_per_mm: of the sensor.
+      focal_length: mm.
+      f_number: focal length over aperture diameter.
+      pixels_per_mm: how dense the sensor's pixels are.
     """
     depth_mm, focus_mm = 1000.0 * depth, 1000.0 * focus
     aperture = focal_length / f_number
@@ -37,7 +39,7 @@ def coc_from_depth(depth: Float[Array, "h w"], focus, focal_length, f_number, pi
 
 
 def coc_from_disparity(disparity: Float[Array, "h w"], focus, scale) -> Float[Array, "h w"]:
-    """Signed COC of an inverse depth (stereo disparity, any unit), linear for a thin lens."""
+    """Compute the signed COC of an inverse depth (stereo disparity, any unit), which is linear for a thin lens."""
     return scale * (focus - disparity)
 
 
@@ -53,9 +55,10 @@ def render_defocus(
     num_layers: int = 64,
     fill: bool = False,
 ) -> tuple[Float[Array, "h w c"], Float[Array, "h w"]]:
-    """Defocused image and its sigma map (pixels). Lens as in `coc_from_depth`; COCs are clipped to `max_coc`.
+    """Render the defocused image and its sigma map (pixels) from a depth.
 
-    psf, num_layers, fill: of `render_coc`.
+    The lens is that of `coc_from_depth`; psf, num_layers and fill are those of `render_coc`. COCs are clipped to
+    `max_coc`.
     """
     coc = jnp.clip(coc_from_depth(depth, focus, focal_length, f_number, pixels_per_mm), -max_coc, max_coc)
     return render_coc(image, coc, max_coc, psf, num_layers, fill), SIGMA_PER_COC * jnp.abs(coc)
@@ -74,11 +77,11 @@ def render_coc(
     Args:
       image: any range, usually [0, 1].
       coc: signed diameter in pixels, |coc| <= max_coc.
-      max_coc: bound of the COC, fixes the size of the padding (static).
+      max_coc: bound of the COC, which fixes the size of the padding (static under jit).
       psf: "disc" or "gaussian" (sigma = COC / 4).
       num_layers: number of blur sizes the range of `coc` is rounded to.
-      fill: continue the background behind what occludes it (`hidden_background`), so that what a nearer layer's blur
-        uncovers is background. Without, the layers that are there share its place.
+      fill: continue the background behind what occludes it (`hidden_background`), so that a nearer layer's blur
+        uncovers background. Without it the visible layers fill that place.
     """
     hidden = hidden_background(image, coc, math.ceil(max_coc / 2)) if fill else None
     return _composite(image, coc, max_coc, num_layers, _kernel_maker(psf, None), hidden=hidden)[0]
@@ -87,7 +90,9 @@ def render_coc(
 def render_dual_pixel(
     image: Float[Array, "h w c"], coc: Float[Array, "h w"], max_coc: int, num_layers: int = 32
 ) -> tuple[Float[Array, "h w c"], Float[Array, "h w c"]]:
-    """Left and right dual-pixel views: the disc's two halves. Behind the focal plane the left view sees its left half.
+    """Render the left and right dual-pixel views, blurred by the disc's left and right halves.
+
+    Behind the focal plane the left view has the left half, before it the right one.
 
     The right view, sampled at x + DISPARITY_PER_COC * coc, meets the left one at x. The defocused image is their mean.
     """
@@ -96,14 +101,14 @@ def render_dual_pixel(
 
 
 def _composite(image, coc, max_coc, num_layers, *kernel_makers, hidden=None):
-    """Layers back to front, once for each PSF; the blurred colours are divided by the blurred masks at the end."""
+    """Composite layers back to front, once for each PSF; blurred colours are divided by blurred masks at the end."""
     if num_layers < 2:
         raise ValueError(f"render: num_layers is {num_layers}, at least 2 are needed")
     pad = math.ceil(max_coc / 2) + 1
     height, width, _ = image.shape
     low, high = coc.min(), coc.max()
     spacing = jnp.maximum(high - low, 1e-6) / (num_layers - 1)
-    samples = []  # of each pixel: what is seen there and, if asked for, what is behind it
+    samples = []  # colours and COCs that are seen and, with `hidden`, those behind them
     for colours, at in ((image, coc),) if hidden is None else ((image, coc), hidden):
         colours = jnp.pad(colours, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
         samples.append((colours, jnp.round((jnp.pad(at, pad, mode="symmetric") - low) / spacing)))
@@ -131,20 +136,21 @@ def _composite(image, coc, max_coc, num_layers, *kernel_makers, hidden=None):
 def hidden_background(
     image: Float[Array, "h w c"], coc: Float[Array, "h w"], reach: int, jump: float = 1.0, beyond: float = -math.inf
 ) -> tuple[Float[Array, "h w c"], Float[Array, "h w"]]:
-    """What lies behind each pixel within `reach` pixels of an edge that hides it, continued smoothly.
+    """Continue the background smoothly behind nearer things, up to `reach` pixels from their edges.
 
-    First pixel by pixel: each takes the mean of those of its 8 neighbours whose COC is above `beyond` (0: behind the
-    focal plane) and more than `jump` above its own, first as they are seen, then as they were continued. Further from
-    the edge than a pixel's own blur reaches, half its COC, nothing is uncovered and nothing continued. Then what was
-    continued is averaged with its 8 neighbours, visible or not, at distances from reach / 2 down to 1, twice each.
+    1. Ring by ring from the edge inwards, a pixel takes the mean of those of its 8 neighbours whose COC is above
+       `beyond` (0: behind the focal plane) and more than `jump` above its own: visible neighbours first, then continued
+       ones. It stops where the pixel's own blur, half its COC, does not reach the edge: nothing is uncovered there.
+    2. Continued pixels are averaged with their 8 neighbours, visible or not, at distances from reach / 2 down to 1,
+       twice at each distance.
 
-    Returns: colours (0 where there is no such background) and signed COC, NaN where there is none.
+    Returns the background's colours, 0 where there is none, and its signed COC, NaN where there is none.
     """
     seen = jnp.concatenate([image, coc[..., None]], -1)
     strides = [2**i for i in reversed(range(reach.bit_length() - 1)) for _ in range(2)]
 
     def mean_of_farther(*fields, stride=1, margin=1):
-        """Of each pixel and its neighbours in that distance, each in the first field where it is farther."""
+        """Average the neighbours at that distance that are farther, each in the first field where it is."""
         padded = [jnp.pad(f, ((margin, margin), (margin, margin), (0, 0)), constant_values=jnp.nan) for f in fields]
         total, count = jnp.zeros_like(seen), jnp.zeros_like(coc)
         for y, x in itertools.product((-1, 0, 1), repeat=2):
@@ -172,7 +178,7 @@ def hidden_background(
 
 
 def _kernel_maker(psf, side):
-    """A function (signed coc, size, radius) -> transfer function, half-spectrum of `size`."""
+    """Return a function (signed coc, size, radius) that gives the PSF's transfer function, half-spectrum of `size`."""
     if psf == "gaussian":
         return lambda coc, size, _: gaussian_transfer(SIGMA_PER_COC * jnp.abs(coc), size)
     if psf == "disc":
@@ -181,9 +187,10 @@ def _kernel_maker(psf, side):
 
 
 def disc_psf(coc, radius: int, side: str | None = None) -> Float[Array, "k k"]:
-    """Disc of diameter |coc| pixels, area-sampled, sum 1, on a grid of 2 radius + 1; one pixel where |coc| <= 1.
+    """Sample a disc of diameter |coc| pixels by area on a grid of 2 radius + 1; its sum is 1.
 
-    side: None, or "left"/"right": the half-aperture's PSF, mirrored where coc is negative.
+    Where |coc| <= 1 it is one pixel. side: None for the whole disc, "left" or "right" for half the aperture, mirrored
+    where coc is negative.
     """
     s = _SUBSAMPLES
     fine = (jnp.arange((2 * radius + 1) * s, dtype=jnp.float32) + 0.5) / s - (radius + 0.5)
@@ -198,13 +205,13 @@ def disc_psf(coc, radius: int, side: str | None = None) -> Float[Array, "k k"]:
 
 
 def _transfer(psf, size):
-    """Transfer function of a PSF centred on its grid, for circular convolution at `size`."""
+    """Return the transfer function of a PSF centred on its grid, for circular convolution at `size`."""
     k = psf.shape[0]
     placed = jnp.zeros(size, psf.dtype).at[:k, :k].set(psf)
     return jnp.fft.rfft2(jnp.roll(placed, (-(k // 2), -(k // 2)), (0, 1)))
 
 
 def gaussian_transfer(sigma, size: tuple[int, int]) -> Complex[Array, "h w1"]:
-    """Transfer function of a Gaussian of sigma pixels for circular convolution at `size` (half-spectrum)."""
+    """Return a Gaussian's transfer function (half-spectrum), for circular convolution at `size`; sigma in pixels."""
     fy, fx = jnp.fft.fftfreq(size[0]), jnp.fft.rfftfreq(size[1])
     return jnp.exp(-2 * (jnp.pi * sigma) ** 2 * (fy[:, None] ** 2 + fx[None, :] ** 2)).astype(jnp.complex64)

@@ -1,12 +1,12 @@
 """Rendering of defocus blur with hundreds of Gaussian layers, tile by tile.
 
-Each tile visits only the layers that reach it, and a Gaussian blur of a tile is two small matrix products: nothing is
-spent on layers that are elsewhere. Exact up to rounding: what a loop over whole images gives. `render.render_coc` is
-the differentiable counterpart for the few layers of a training step.
+Each tile visits only the layers that reach it, and a Gaussian blur of a tile is two small matrix products. Up to
+rounding the result is that of a loop over whole images. `render.render_coc` is the differentiable counterpart for the
+few layers of a training step.
 
     image = render_layers(sharp, layer, sigma)      # layer: (h, w), 0 is the nearest; sigma: of each layer, in pixels
 
-Source: dissertation section 3.2.3 and networks.md section 3.
+Source: dissertation section 3.2.3 and docs/networks.md 3.
 """
 
 import functools
@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-REACH = 4  # sigmas at which a kernel ends
+REACH = 4  # a kernel ends at this many sigmas
 _BLOCK = 8  # pixels: layers are looked up in squares of this side
 _TILE = 32  # pixels, a multiple of _BLOCK
-_LEAST = 1e-3  # of an accumulated mask that is divided by
+_LEAST = 1e-3  # smallest accumulated mask that colours are divided by
 
 
 def render_layers(
@@ -33,9 +33,9 @@ def render_layers(
 
     Args:
       image: any range, usually [0, 1]. Its borders are mirrored, edge included.
-      layer: of each pixel, from 0, the nearest, to n - 1.
-      sigma: of each layer's Gaussian in pixels, at most `max_sigma` (static); 0 leaves it sharp.
-      hidden: colours behind the pixels and their layers, -1 where there are none; see `render.hidden_background`.
+      layer: each pixel's layer, from 0, the nearest, to n - 1.
+      sigma: each layer's Gaussian in pixels, at most `max_sigma` (static under jit); 0 leaves it sharp.
+      hidden: colours behind the pixels, and their layers, -1 where there are none; see `render.hidden_background`.
     """
     height, width, channels = image.shape
     radius = _BLOCK * max(1, math.ceil(math.ceil(REACH * max_sigma) / _BLOCK))
@@ -49,14 +49,14 @@ def render_layers(
     ]
     layers = [jnp.pad(at, pads, "symmetric") for _, at in samples]
 
-    # A layer's reach in whole blocks: sharper layers look at less of their surroundings.
+    # A layer's reach is whole blocks: sharper layers need less of their surroundings.
     reaches = range(_BLOCK, radius + 1, _BLOCK)
     reach = jnp.clip(jnp.ceil(REACH * sigma / _BLOCK).astype(jnp.int32) - 1, 0, len(reaches) - 1)
     order, counts = _layers_of_tiles(layers, reach, radius)
     kernels = _matrices(sigma, radius)
 
     def blur(inner, n, corner):
-        """Layer n of the tile at `corner`, blurred by a kernel that reaches `inner` pixels."""
+        """Blur layer n of the tile at `corner` by a kernel that reaches `inner` pixels."""
         start, side = [at + radius - inner for at in corner], _TILE + 2 * inner
         source = jnp.zeros((side, channels + 1, side), image.dtype)
         for colour, at in zip(colours, layers, strict=True):
@@ -84,7 +84,7 @@ def render_layers(
 
 
 def _layers_of_tiles(layers, reach, radius):
-    """(tiles, n) layers whose blur enters each tile, farthest first, and how many: (tiles,)."""
+    """List the layers whose blur enters each tile, (tiles, n), farthest first, and how many there are, (tiles,)."""
     height, width = layers[0].shape
     y, x = (jnp.arange(side // _BLOCK * _BLOCK) // _BLOCK for side in (height, width))
     present = jnp.zeros((height // _BLOCK, width // _BLOCK, len(reach)), bool)
@@ -104,7 +104,7 @@ def _layers_of_tiles(layers, reach, radius):
 
 
 def _matrices(sigma, radius):
-    """(n, _TILE, _TILE + 2 radius): row t blurs around t + radius by the layer's Gaussian, cut at REACH sigmas."""
+    """Return (n, _TILE, _TILE + 2 radius): row t is the layer's Gaussian around t + radius, cut at REACH sigmas."""
     column, row = (jnp.arange(n, dtype=sigma.dtype) for n in (_TILE + 2 * radius, _TILE))
     distance = column[None] - row[:, None] - radius
     sigma = sigma[:, None, None]

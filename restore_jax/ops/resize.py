@@ -20,14 +20,14 @@ def every_nth(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b h1 w1 
 
 
 def pixel_shuffle(x: Float[Array, "b h w cr"], factor: int) -> Float[Array, "b h2 w2 c"]:
-    """Depth to space: channel (c, dy, dx) of PyTorch's order goes to pixel (dy, dx) of a factor x factor block."""
+    """Turn channels into pixels: channel (c, dy, dx), PyTorch's order, goes to pixel (dy, dx) of a square block."""
     b, h, w, channels = x.shape
     x = x.reshape(b, h, w, channels // factor**2, factor, factor)
     return jnp.transpose(x, (0, 1, 4, 2, 5, 3)).reshape(b, h * factor, w * factor, -1)
 
 
 def nearest_align_corners(x: Float[Array, "b h w c"], height: int, width: int) -> Float[Array, "b h2 w2 c"]:
-    """Resize by taking the nearest sample, first and last samples falling on each other (TensorFlow 1's align_corners).
+    """Resize by taking the nearest sample; first falls on first and last on last (TensorFlow 1's align_corners).
 
     Output i takes input round(i (n - 1) / (m - 1)), halves upwards.
     """
@@ -47,17 +47,17 @@ def upsample_nearest(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b
 
 
 def upsample_bicubic(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b h2 w2 c"]:
-    """Bicubic upsampling, a = -.75, half-pixel centres, edge repeated, unclipped (PyTorch's)."""
+    """Enlarge bicubically as PyTorch does: a = -.75, half-pixel centres, edge repeated, not clipped."""
     return _upsample(x, factor, _cubic_weights)
 
 
 def upsample_bilinear(x: Float[Array, "b h w c"], factor: int) -> Float[Array, "b h2 w2 c"]:
-    """Bilinear upsampling, half-pixel centres, edge repeated (PyTorch's align_corners=False)."""
+    """Enlarge bilinearly with half-pixel centres, edge repeated (PyTorch's align_corners=False)."""
     return _upsample(x, factor, lambda t: np.array([0, 1 - t, t, 0]))
 
 
 def halve_bicubic(x: Float[Array, "b h w c"]) -> Float[Array, "b h1 w1 c"]:
-    """Bicubic downsampling by 2 at 2i + .5, a = -.75, not antialiased, edge repeated, unclipped; odd sizes floored."""
+    """Halve bicubically at 2i + .5: a = -.75, not antialiased, edge repeated, not clipped; odd sizes are floored."""
     weights = _cubic_weights(0.5)
     for axis in (1, 2):
         size = x.shape[axis] // 2
@@ -68,7 +68,7 @@ def halve_bicubic(x: Float[Array, "b h w c"]) -> Float[Array, "b h1 w1 c"]:
 
 
 def resize_bilinear(x: Float[Array, "b h w c"], height: int, width: int) -> Float[Array, "b h2 w2 c"]:
-    """Bilinear to any size, half-pixel centres, edge repeated, never antialiased (PyTorch's align_corners=False)."""
+    """Resize bilinearly with half-pixel centres, edge repeated, never antialiased (PyTorch's align_corners=False)."""
 
     def positions(n, m):
         return np.clip((np.arange(m) + 0.5) * (n / m) - 0.5, 0, n - 1)
@@ -77,7 +77,7 @@ def resize_bilinear(x: Float[Array, "b h w c"], height: int, width: int) -> Floa
 
 
 def resize_bilinear_align_corners(x: Float[Array, "b h w c"], height: int, width: int) -> Float[Array, "b h2 w2 c"]:
-    """Bilinear to any size, first and last samples falling on each other (PyTorch's align_corners=True)."""
+    """Resize bilinearly; first sample falls on first and last on last (PyTorch's align_corners=True)."""
 
     def positions(n, m):
         return np.arange(m) * ((n - 1) / max(m - 1, 1))
@@ -86,7 +86,7 @@ def resize_bilinear_align_corners(x: Float[Array, "b h w c"], height: int, width
 
 
 def resize_bicubic_align_corners(x: Float[Array, "b h w c"], height: int, width: int) -> Float[Array, "b h2 w2 c"]:
-    """Bicubic to any size, a = -.75, first and last samples falling on each other, edge repeated, unclipped."""
+    """Resize bicubically, a = -.75; first sample falls on first and last on last; edge repeated, not clipped."""
     for axis, m in ((1, height), (2, width)):
         n = x.shape[axis]
         positions = np.arange(m) * ((n - 1) / max(m - 1, 1))
@@ -102,7 +102,7 @@ def resize_bicubic_align_corners(x: Float[Array, "b h w c"], height: int, width:
 
 
 def _cubic_weights(t: float, a: float = -0.75) -> np.ndarray:
-    """Keys' weights of the samples at -1, 0, 1, 2 for the position t in [0, 1)."""
+    """Return Keys' weights of the samples at -1, 0, 1, 2 for the position t in [0, 1)."""
     distance = np.abs(t - np.arange(-1, 3))
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
@@ -110,7 +110,7 @@ def _cubic_weights(t: float, a: float = -0.75) -> np.ndarray:
 
 
 def _upsample(x, factor: int, weights_at):
-    """Phase by phase: output factor·i + p sees the same weights for every i."""
+    """Enlarge phase by phase: output factor·i + p has the same weights for every i."""
     for axis in (1, 2):
         size = x.shape[axis]
         padded = _pad_edge(x, 2, axis)
@@ -128,7 +128,7 @@ def _upsample(x, factor: int, weights_at):
 
 
 def _interpolate(x, positions: np.ndarray, axis: int):
-    """Linear interpolation along `axis` at fixed positions inside it."""
+    """Interpolate linearly along `axis` at fixed positions inside it."""
     low = np.floor(positions).astype(np.int32)
     high = np.minimum(low + 1, x.shape[axis] - 1)
     shape = [1] * x.ndim

@@ -8,11 +8,11 @@ _OCCLUDERS = 3
 
 
 def random_coc(key: Key[Array, ""], size: tuple[int, int], max_coc, min_coc=2.0) -> Float[Array, "h w"]:
-    """Signed COC map (pixels) of a random scene seen by a random lens.
+    """Draw the signed COC map (pixels) of a random scene seen by a random lens.
 
-    The scene is an inverse depth, which COC is linear in: a slanted plane plus a smooth surface, before it up to three
-    cut-outs, each a slanted plane of its own. The focal plane lies anywhere in the scene or half its depth before or
-    behind it, and the largest |COC| is uniform in [min_coc, max_coc].
+    The scene is an inverse depth, in which COC is linear: a slanted plane plus a smooth surface, and before it up to
+    three cut-outs, each a slanted plane of its own. The focal plane lies anywhere in the scene, or up to half its depth
+    before or behind it. The largest |COC| is uniform in [min_coc, max_coc].
     """
     keys = jax.random.split(key, 5)
     nearness = _plane(keys[0], size) + _smooth_surface(keys[1], size)
@@ -46,7 +46,7 @@ def _smooth_surface(key, size):
 
 
 def _add_occluder(key, nearness):
-    """With probability 1/2, a blob or half-plane at least as near as what it covers."""
+    """Add, with probability 1/2, a blob or half-plane that is at least as near as what it covers."""
     keys = jax.random.split(key, 6)
     y, x = _grid(nearness.shape)
     cy, cx = jax.random.uniform(keys[0], (2,), minval=-1.0, maxval=1.0)
@@ -56,8 +56,8 @@ def _add_occluder(key, nearness):
     wobble = sum(0.15 * jnp.sin((n + 2) * angle + phases[n]) for n in range(4))
     blob = jnp.sqrt((y - cy) ** 2 + (x - cx) ** 2) < radius * (1 + wobble)
     half_plane = jnp.cos(phases[0]) * (y - cy) + jnp.sin(phases[0]) * (x - cx) > 0
-    kind = jax.random.uniform(keys[3])
-    mask = jnp.where(kind < 0.35, blob, (kind < 0.5) & half_plane)
+    chance = jax.random.uniform(keys[3])
+    mask = jnp.where(chance < 0.35, blob, (chance < 0.5) & half_plane)
     step = jnp.abs(jax.random.normal(keys[4])) + 0.1
     base = jnp.max(jnp.where(mask, nearness, -jnp.inf))
     surface = jnp.where(jnp.isfinite(base), base, 0.0) + step + _plane(keys[5], nearness.shape, 0.3)

@@ -1,8 +1,8 @@
-"""Sampling images at moved positions: bilinear, one function a convention of grid and border.
+"""Bilinear sampling of images at moved positions: a function for each convention of grid and border.
 
 - `warp`: backward warp by a flow in pixels, position x + u ("align corners").
 - `warp_released`: the grid RefVSR's published checkpoints were trained with.
-- `warp_horizontal`: rows alone, by a disparity.
+- `warp_horizontal`: along rows alone, by a disparity.
 - `taps`, `gather_bilinear`: the two halves of bilinear sampling, for other ops.
 """
 
@@ -25,9 +25,9 @@ class Taps(NamedTuple):
 
 
 def warp(x: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], padding: str = "zeros") -> Float[Array, "b h w c"]:
-    """x at (row + v, column + u); flow is (u, v) in pixels, u along x; the flow itself carries a gradient.
+    """Sample x at (row + v, column + u); flow is (u, v) in pixels, u along a row. The flow carries a gradient.
 
-    padding: outside the image are "zeros", or the nearest pixel of the "border".
+    padding: what is outside the image: "zeros", or the nearest pixel of the "border".
     """
     _, h, w, _ = x.shape
     columns = jnp.arange(w, dtype=jnp.float32)[None, None, :] + flow[..., 0].astype(jnp.float32)
@@ -36,7 +36,7 @@ def warp(x: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], padding: str
 
 
 def warp_released(x: Float[Array, "b h w c"], flow: Float[Array, "b h2 w2 2"]) -> Float[Array, "b h2 w2 c"]:
-    """x warped as RefVSR's release does it, zero outside (networks.md 4, quirks a and b).
+    """Warp x as the published RefVSR does, zero outside (docs/networks.md 4, quirks a and b).
 
     A grid of the flow's size from corner to corner of x, moved by the flow in pixels of x, is read as if corners were
     those of the outermost pixels and not their centres. For a flow of x's size: x' = (x + u) W / (W - 1) - .5.
@@ -52,9 +52,9 @@ def warp_released(x: Float[Array, "b h w c"], flow: Float[Array, "b h2 w2 2"]) -
 
 
 def taps(positions: Float[Array, "b h w"], size: int, padding: str = "zeros") -> Taps:
-    """Neighbours and weights of positions along an axis of `size` samples; indices are always inside.
+    """Find the neighbours and weights of positions along an axis of `size` samples; indices are always inside.
 
-    padding: beyond the axis are "zeros" (weight 0), or the last sample ("border").
+    padding: what is beyond the axis: "zeros" (weight 0), or the last sample ("border"). ValueError for another.
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding!r} is none of {', '.join(PADDINGS)}")
@@ -71,10 +71,10 @@ def taps(positions: Float[Array, "b h w"], size: int, padding: str = "zeros") ->
 
 
 def gather_bilinear(x: Float[Array, "b h w c"], rows: Taps, columns: Taps) -> Float[Array, "b h2 w2 c"]:
-    """The weighted sum of x at the 2 x 2 neighbours that `rows` and `columns` name."""
+    """Sum x, weighted, at the 2 x 2 neighbours that `rows` and `columns` name."""
     b, h, w, c = x.shape
     flat = x.reshape(b, h * w, c)
-    # A pixel's channels lie together: they are fetched as one slice.
+    # A pixel's channels are contiguous: they are fetched as one slice.
     fetch = jax.vmap(lambda pixels, index: pixels.at[index].get(mode="promise_in_bounds"))
 
     def corner(row, column, row_weight, column_weight):
@@ -89,7 +89,7 @@ def gather_bilinear(x: Float[Array, "b h w c"], rows: Taps, columns: Taps) -> Fl
 
 
 def warp_horizontal(image: Float[Array, "b h w c"], disparity: Float[Array, "b h w 1"]) -> Float[Array, "b h w c"]:
-    """Linear sampling of row y at x + disparity(y, x), disparity in pixels, zero outside the image."""
+    """Sample row y linearly at x + disparity(y, x); disparity in pixels, zero outside the image."""
     width = image.shape[2]
     position = jnp.arange(width, dtype=image.dtype)[None, None, :] + disparity[..., 0]
     left = jnp.floor(position)
