@@ -1,14 +1,20 @@
 # Two commands: `make demo` restores a photograph, `make test` runs the tests. Both set up .venv first.
+# While you work: `make check`, which leaves the slow tests out. ARGS is passed on to pytest: make test ARGS=--no-skips
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXTRAS ?= dev
 
-.PHONY: demo test lint format clean
+.PHONY: demo test check lint format clean
 demo: $(VENV)/.installed
 	$(BIN)/restore-jax demo -o demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m tests.needed
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -26,7 +32,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	touch $@
 
 clean:

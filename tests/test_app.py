@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from moving_scene import filmed
 from random_weights import save_random
 
 from restore_jax import cli, video, weights
+from tests import needed
 
 if importlib.util.find_spec("gradio") is None:  # not imported here: it leaves event loops open
     pytest.skip("Gradio is not installed: pip install 'restore-jax[app]'", allow_module_level=True)
@@ -37,8 +37,7 @@ LONG = 1500  # frames: a clip that takes seconds to enlarge
 
 def chromium():
     """The path of a Chromium."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return found or pytest.skip("no Chromium is installed: apt-get install chromium")
+    return needed.chromium() or pytest.skip("no Chromium is installed: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
