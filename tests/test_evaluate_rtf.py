@@ -12,7 +12,7 @@ from scipy.io import savemat
 import data_prep
 from data_prep.rtf import prepare
 from restore_jax.errors import InputError
-from restore_jax.plots.curves import COLOURS, MARGIN, SIDE, draw_precision_recall
+from restore_jax.plots.charts import COLOURS, MARGIN, draw_precision_recall
 
 SHAPE, CUT = (20, 28), (20, 24)
 SAVE = {
@@ -106,12 +106,12 @@ def test_what_does_not_fit_is_refused(release, monkeypatch, capsys):
 
 
 def test_curves_are_where_their_numbers_are():
-    recall = np.linspace(0, 1, 50)
+    recall, side = np.linspace(0, 1, 50), 640
     drawn = draw_precision_recall({"flat": (np.full(50, 0.95), recall), "falling": (1 - 0.4 * recall, recall)})
-    assert drawn.shape == (SIDE + 2 * MARGIN, SIDE + 2 * MARGIN, 3)
+    assert drawn.shape == (side + 2 * MARGIN, side + 2 * MARGIN, 3)
     colours = [tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in COLOURS[:2]]
     lowest = 0.6  # of the axis: a tenth at or below the least precision
     for colour, precision in zip(colours, (0.95, 1 - 0.4 * 0.7), strict=True):
-        column = drawn[:, MARGIN + round(0.7 * SIDE)].astype(int)
+        column = drawn[:, MARGIN + round(0.7 * side)].astype(int)
         rows = np.flatnonzero(abs(column - colour).sum(-1) < 60)
-        assert rows.mean() == pytest.approx(MARGIN + SIDE * (1 - precision) / (1 - lowest), abs=2)
+        assert rows.mean() == pytest.approx(MARGIN + side * (1 - precision) / (1 - lowest), abs=2)

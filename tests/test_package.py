@@ -35,7 +35,7 @@ LAYERS = {
     "errors": set(),
     "version": set(),
     "cache": set(),
-    "plots": set(),
+    "plots": {"errors"},
     "report": set(),
     "configs": set(),
     "ops": set(),

@@ -19,7 +19,7 @@ from restore_jax.evaluation import deblur as evaluate_deblur
 from restore_jax.evaluation import rendered as tables_rendered
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.io import atomic
-from restore_jax.plots import scatter
+from restore_jax.plots import charts
 from restore_jax.train.config import load_config
 
 ROOT = Path(__file__).parent.parent
@@ -257,14 +257,21 @@ def test_what_does_not_fit_is_one_line(command, said, capsys, monkeypatch, tmp_p
 
 def test_a_plot_has_a_point_where_it_was_measured():
     points = {"a": (100.0, 20.0, None), "b": (1000.0, None, 30.0), "c": (316.2277660, 25.0, 20.0)}
-    picture = scatter.draw_scatter(points, "MACs (G)", "PSNR").astype(int)
-    left, right = 80 + 960 * np.log([1.3, 13.0]) / np.log(16.9)
+    picture = charts.draw_scatter(points, "MACs (G)", "PSNR").astype(int)
+    # The axes leave a tenth of the values' range free on each side.
+    left, right = 80 + 960 * np.array([1, 11]) / 12
     top, bottom = 80 + 640 * np.array([1, 11]) / 12
     full, ring = np.array([0, 114, 178]), np.array([213, 94, 0])  # the first two colours
     np.testing.assert_allclose(picture[round(bottom), round(left)], full, atol=8)
     assert picture[round(top), round(right)].min() >= 0xE0  # empty, but for a line of the grid
-    np.testing.assert_allclose(picture[round(top), round(right) + 5], ring, atol=30)
-    assert scatter.Axis([1.0, 1.0], False).ticks == [1.0]
+    np.testing.assert_allclose(picture[round(top), round(right) + 6], ring, atol=30)
+    assert charts.draw_scatter({"alone": (1.0, 1.0, None)}, "x", "y").shape == picture.shape
+
+
+def test_without_matplotlib_a_plot_is_refused_before_anything_is_counted(monkeypatch, capsys):
+    monkeypatch.setattr(charts.importlib.util, "find_spec", lambda name: None)
+    assert cli.main(["tables", "4.2", "--plot", "4.2.png"]) == 2
+    assert capsys.readouterr().err == "restore-jax: --plot: needs Matplotlib: pip install 'restore-jax[plots]'\n"
 
 
 # ---------------------------------------------------------------------------------------------------------- deblurring

@@ -115,8 +115,9 @@ def _refuse_contradictions(args):
 def _write_curves(path, filled):
     from restore_jax.evaluation.defocus import precision_and_recall
     from restore_jax.io.photos import write_photo
-    from restore_jax.plots.curves import draw_precision_recall
+    from restore_jax.plots.charts import check_matplotlib, draw_precision_recall
 
     curves = precision_and_recall(filled)
     if curves:
+        check_matplotlib(path)
         write_photo(path, draw_precision_recall(curves) / 255)

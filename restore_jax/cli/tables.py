@@ -4,6 +4,7 @@ import pathlib
 
 from restore_jax.cli.arguments import positive, size_of
 from restore_jax.errors import InputError
+from restore_jax.plots.charts import check_matplotlib
 
 EXAMPLES = """restore-jax tables                 which tables there are, and what of them can be computed
          restore-jax tables 4.2 --plot 4.2.png        parameters and operations beside the printed ones
@@ -122,6 +123,8 @@ def _refuse_contradictions(args):
     for argument in args.weights:
         if not argument.partition("=")[2]:
             raise InputError(f"--weights {argument}: say whose, as in ours_l1={argument}")
+    if args.plot:
+        check_matplotlib("--plot")
     for name in ("json", "markdown", "plot"):
         if (path := getattr(args, name)) and pathlib.Path(path).is_dir():
             raise InputError(f"{path}: is a folder, not a file to write to")

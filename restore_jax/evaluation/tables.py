@@ -21,8 +21,7 @@ from restore_jax.evaluation.defocus import precision_and_recall
 from restore_jax.evaluation.published import network
 from restore_jax.evaluation.rows import Filled, Options, Outcome, Row, Table
 from restore_jax.evaluation.seconds import seconds
-from restore_jax.plots.curves import draw_precision_recall
-from restore_jax.plots.scatter import draw_scatter
+from restore_jax.plots.charts import draw_precision_recall, draw_scatter
 from restore_jax.version import __version__
 
 CHAPTERS = {"3": chapter3, "4": chapter4, "5": chapter5, "6": chapter6}

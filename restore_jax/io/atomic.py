@@ -1,11 +1,14 @@
 """Files that are whole or not there: written under another name, then moved into place; and one writer at a time."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import filelock
 
 from restore_jax.errors import InputError
 
@@ -58,30 +61,22 @@ def check_place(path: Path) -> None:
 def locked(folder: Path, what: Path) -> Iterator[None]:
     """Holds a lock in `folder`, which is made if need be; InputError, naming `what`, if another run holds it.
 
-    The lock is let go of by whatever ends the process. `folder` may be removed inside.
+    The lock is let go of by whatever ends the process. `folder` may be removed inside. On a file system
+    without locks two runs may go on at once.
     """
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    with writing(folder / LOCK):
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise InputError(f"{what}: another run is writing it") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                raise
     try:
-        import fcntl
-    except ImportError:  # no POSIX: two runs at once are the person's to avoid
-        folder.mkdir(parents=True, exist_ok=True)
         yield
-        return
-    with contextlib.ExitStack() as closing:
-        while True:
-            with writing(folder / LOCK):
-                file = closing.enter_context(open(folder / LOCK, "ab"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{what}: another run is writing it") from None
-            except OSError:  # a file system without locks
-                break
-            try:
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / LOCK)):
-                    break
-            except FileNotFoundError:
-                pass  # another run has just finished, and removed the folder
-        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""Pictures of results: photographs in a row, curves, scattered points."""
+"""Pictures of results: photographs in a row (`panels`), curves and scattered points (`charts`)."""
