@@ -196,8 +196,11 @@ def weights_verify(args) -> int:
 def weights_convert(args) -> int:
     """restore-jax weights convert."""
     from restore_jax import weights
+    from restore_jax.report import say
 
-    weights.convert_files(args.model, args.file, args.out, **dict(args.option))
+    ema = {"ema": True} if args.ema else {}
+    for note in weights.convert_files(args.model, args.file, args.out, **ema, **dict(args.option)) or ():
+        say(note)
     print(args.out)
     return 0
 
@@ -294,6 +297,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("model", metavar="MODEL", help="the network, such as ifan")
     sub.add_argument("file", nargs="+", metavar="FILE", help=".pytorch, .pth or .npz (the first two need torch)")
     sub.add_argument("-o", "--out", required=True, metavar="OUT.safetensors")
+    sub.add_argument("--ema", action="store_true", help="prefer weights averaged over the training, if it holds both")
     sub.add_argument(
         "--option", action="append", type=option, default=[], metavar="KEY=VALUE", help="of the network; repeatable"
     )

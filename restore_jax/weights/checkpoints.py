@@ -1,13 +1,17 @@
 """Published checkpoints as {name: array}: what PyTorch, Keras and NumPy wrote. Nothing in a file is executed."""
 
+import collections
 import io
+import math
 import pathlib
 import pickle
+import re
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 from restore_jax.io.codecs import npy
 from restore_jax.weights.files import tensors
 
@@ -15,38 +19,90 @@ MOST_UNPACKED = 20  # times the size of its file that a checkpoint's arrays may 
 MOST_NUMBERS = 2**31  # elements of one array
 LEAST_REFUSED = 2**26  # bytes; a checkpoint that unpacks to less is never refused for its size
 
+SUFFIXES = {
+    "torch": (".pth", ".pt", ".pytorch", ".ckpt", ".bin", ".tar"),
+    "keras": (".hdf5", ".h5"),
+    "npz": (".npz",),
+    "npy": (".npy",),
+    "safetensors": (".safetensors",),
+}
 
-def read_published(path) -> dict[str, np.ndarray]:
-    """Read a published checkpoint as {name: array}: .npz, .npy, .safetensors, PyTorch's .pth/.pt/.pytorch/.ckpt, or
-    Keras's .hdf5/.h5.
+# Packages whose objects lie beside the weights in checkpoints of common trainers, and tell nothing about the weights.
+TRAINING_TOOLS = frozenset(
+    "argparse collections datetime fvcore hydra lightning lightning_fabric mmcv mmengine numpy omegaconf pathlib "
+    "pytorch_lightning torchmetrics typing uuid yacs".split()
+)
+
+
+def read_published(path, choose: Callable[[list[str]], dict[str, str]] | None = None) -> dict[str, np.ndarray]:
+    """Read a published checkpoint as {name: array}, float32.
+
+    It may be .npz, .npy, .safetensors, PyTorch's (.pth, .pt, .pytorch, .ckpt, .bin) or Keras's (.hdf5, .h5); its
+    content counts, not its name. Dictionaries in dictionaries become names joined by dots.
 
     PyTorch files are read with `weights_only=True`, vgg19.npy by `read_npy`: nothing in them is executed.
+
+    Args:
+      choose: takes the names of all arrays in the file; returns {name: new name} of those to be read. By default the
+        largest table of arrays in the file is read under its own names, without "module.".
     Raises InputError.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    suffix = path.suffix.lower()
     _refuse_bombs(path)
+    tables = _READERS[_kind(path)](path)
+    if choose is None:
+        place, table = max(tables, key=lambda entry: len(entry[1]), default=("", {}))
+        joined = {_join(place, name): name.removeprefix("module.") for name in table}
+    else:
+        joined = choose([_join(place, name) for place, table in tables for name in table])
+    kept = [(name, table[name]) for place, table in tables for name in table if _join(place, name) in joined]
+    _refuse_more(path, sum(4 * math.prod(array.shape) for _, array in kept))
+    read = {}
+    for place, table in tables:
+        for name, array in table.items():
+            if new := joined.get(_join(place, name)):
+                read[new] = _float32(path, name, array)
+    return read
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _float32(path, name: str, array) -> np.ndarray:
     try:
-        if suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                read = {name: npy.read(io.BytesIO(archive.read(name)), MOST_NUMBERS) for name in archive.namelist()}
-            return {name.removesuffix(".npy"): array for name, array in read.items()}
-        if suffix == ".safetensors":
-            return {name: array.astype(np.float32) for name, array in tensors(path)[0].items()}
+        if isinstance(array, np.ndarray):
+            return array.astype(np.float32, copy=False)
+        return array.detach().float().numpy()  # a PyTorch tensor
     except Exception as error:
-        raise InputError(f"{path}: not a readable {suffix[1:]} file ({type(error).__name__})") from error
-    if suffix == ".npy":
-        return read_npy(path)
-    if suffix in (".pth", ".pt", ".pytorch", ".ckpt"):
-        return _read_torch(path)
-    if suffix in (".hdf5", ".h5"):
-        return _read_keras(path)
-    raise InputError(
-        f"{path}: unknown kind of checkpoint; known are .pth, .pt, .pytorch, .ckpt, .hdf5, .h5, .npz, .npy and "
-        ".safetensors"
-    )
+        raise InputError(f"{path}: {name!r} is no array of numbers ({type(error).__name__})") from error
+
+
+def _kind(path) -> str:
+    """Which reader a file needs, by its first bytes, or by its suffix where these say nothing."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    for start, kind in ((b"\x89HDF\r\n\x1a\n", "keras"), (b"\x93NUMPY", "npy"), (b"\x80", "torch")):
+        if head.startswith(start):
+            return kind
+    if head[8:9] == b"{":
+        return "safetensors"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any(pathlib.PurePosixPath(name).name == "data.pkl" for name in names):
+            return "torch"
+        if names and all(name.endswith(".npy") for name in names):
+            return "npz"
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        pass  # no archive
+    for kind, suffixes in SUFFIXES.items():
+        if path.suffix.lower() in suffixes:
+            return kind
+    known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+    raise InputError(f"{path}: unknown kind of checkpoint; known are {known}")
 
 
 def _refuse_bombs(path) -> None:
@@ -66,30 +122,91 @@ def _refuse_more(path, held: int) -> None:
         )
 
 
-def _read_torch(path) -> dict[str, np.ndarray]:
+def _read_npz(path) -> list[tuple[str, dict]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            read = {name: npy.read(io.BytesIO(archive.read(name)), MOST_NUMBERS) for name in archive.namelist()}
+    except Exception as error:
+        raise InputError(f"{path}: not a readable npz file ({type(error).__name__})") from error
+    return [("", {name.removesuffix(".npy"): array for name, array in read.items()})]
+
+
+def _read_safetensors(path) -> list[tuple[str, dict]]:
+    try:
+        return [("", tensors(path)[0])]
+    except Exception as error:
+        raise InputError(f"{path}: not a readable safetensors file ({type(error).__name__})") from error
+
+
+def _read_torch(path) -> list[tuple[str, dict]]:
+    """Read the tables of tensors at any depth of a PyTorch file, each with the keys that lead to it."""
     try:
         import torch
     except ImportError:
-        raise InputError(f"{path}: reading PyTorch files needs torch: pip install 'restore-jax[convert]'") from None
+        raise InputError(f"{path}: reading PyTorch files needs torch: {install_line('convert')}") from None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_stand_ins(torch, path)):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: not a PyTorch file of plain tensors ({type(error).__name__})") from error
-    for wrapper in ("state_dict", "params_ema", "params", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise InputError(f"{path}: holds no table of named tensors")
-    _refuse_more(path, sum(4 * tensor.numel() for tensor in content.values()))
-    return {name.removeprefix("module."): tensor.float().numpy() for name, tensor in content.items()}
+        unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
+        why = f"it holds a {unsafe[1]}, nothing of which was run" if unsafe else type(error).__name__
+        raise InputError(f"{path}: not a PyTorch file of plain tensors ({why})") from error
+    tables, kinds = [], set()
+    waiting, seen = [("", content)], set()
+    while waiting:
+        place, node = waiting.pop(0)
+        if id(node) in seen or not isinstance(node, (dict, list, tuple)):
+            kinds.add(type(node).__name__)
+            continue
+        seen.add(id(node))
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        table = {}
+        for key, value in items:
+            if isinstance(value, torch.Tensor):
+                table[str(key)] = value
+            else:
+                waiting.append((_join(place, str(key)), value))
+        if table:
+            tables.append((place, table))
+    if not tables:
+        keys = f" under the keys {', '.join(map(str, list(content)[:8]))}" if isinstance(content, dict) else ""
+        found = ", ".join(sorted(kinds)) or "nothing"
+        raise InputError(f"{path}: holds no table of named tensors; found {found}{keys}")
+    return tables
 
 
-def _read_keras(path) -> dict[str, np.ndarray]:
-    """Arrays by their paths in the file, "model_weights/conv2d_1/conv2d_1/kernel:0"."""
+class _StandIn:
+    """An empty object in place of one that a training tool pickled beside its weights."""
+
+    def __new__(cls, *_):
+        return super().__new__(cls)
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, _):
+        pass
+
+
+def _stand_ins(torch, path) -> list[tuple[type, str]]:
+    """Harmless classes for what training tools pickle beside weights, by the names under which it is pickled.
+
+    Nothing of these tools is imported or run. Everything else that is no plain data makes the file refused.
+    """
+    try:
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # a file of PyTorch before 1.6, or a damaged one
+        return []
+    known = [name for name in named if name.split(".")[0] in TRAINING_TOOLS]
+    return [(collections.OrderedDict if name.endswith("Dict") else _StandIn, name) for name in known]
+
+
+def _read_keras(path) -> list[tuple[str, dict]]:
+    """Read arrays by their paths in the file, "model_weights/conv2d_1/conv2d_1/kernel:0"."""
     try:
         import h5py
     except ImportError:
-        raise InputError(f"{path}: reading Keras files needs h5py: pip install 'restore-jax[convert]'") from None
+        raise InputError(f"{path}: reading Keras files needs h5py: {install_line('convert')}") from None
     arrays = {}
 
     def keep(name, item):
@@ -104,7 +221,7 @@ def _read_keras(path) -> dict[str, np.ndarray]:
         raise
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: not a readable HDF5 file ({type(error).__name__})") from error
-    return arrays
+    return [("", arrays)]
 
 
 def read_npy(path) -> dict[str, np.ndarray]:
@@ -140,3 +257,12 @@ class _ArraysOnly(pickle.Unpickler):
         ):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+_READERS = {
+    "torch": _read_torch,
+    "keras": _read_keras,
+    "npz": _read_npz,
+    "npy": lambda path: [("", read_npy(path))],
+    "safetensors": _read_safetensors,
+}

@@ -21,14 +21,13 @@ _TAIL = {
 
 
 def our_name(name: str) -> str | None:
-    """'[generator.]backward_trunk.main.2.0.conv1.weight' -> 'backward_trunk/blocks/conv_0_0/kernel'; None for a name
-    BasicVSR does not have."""
+    """'backward_trunk.main.2.0.conv1.weight' -> 'backward_trunk/blocks/conv_0_0/kernel'; None for a name BasicVSR
+    does not have."""
     return published_name(name, lambda stem: "merge" if stem == "fusion" else propagation_layer(stem))
 
 
 def published_name(name: str, layer) -> str | None:
     """Our path for a name whose layer `layer(stem)` finds, or which is SPyNet's."""
-    name = re.sub(r"^generator\.", "", name)
     if name == "step_counter":
         return name
     if name.startswith("spynet."):

@@ -29,7 +29,7 @@ _LAYERS = (
 
 
 def our_name(name: str) -> str | None:
-    """'[generator.]pcd_align.dcn_pack.l3.weight' -> 'extractor/align/l3_dcn/kernel'; None for a name EDVR does not
+    """'pcd_align.dcn_pack.l3.weight' -> 'extractor/align/l3_dcn/kernel'; None for a name EDVR does not
     have."""
     return published_name(name, _layer)
 

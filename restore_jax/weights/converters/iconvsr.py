@@ -10,7 +10,7 @@ __all__ = ["OPTIONAL", "our_name", "to_our_layout"]
 
 
 def our_name(name: str) -> str | None:
-    """'[generator.]forward_fusion.weight' -> 'forward_refill/kernel', 'edvr.conv_first.bias' ->
+    """'forward_fusion.weight' -> 'forward_refill/kernel', 'edvr.conv_first.bias' ->
     'extractor/pyramid/conv_in/bias'; None for a name IconVSR does not have."""
     return published_name(name, _layer)
 

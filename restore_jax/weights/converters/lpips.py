@@ -12,6 +12,15 @@ MISSING = (
 )
 
 CONVOLUTIONS = (0, 3, 6, 8, 10)  # their places in torchvision's `features`
+NAMES = frozenset(
+    [f"features.{place}.{kind}" for place in CONVOLUTIONS for kind in ("weight", "bias")]
+    + [f"lin{layer}.model.1.weight" for layer in range(len(CONVOLUTIONS))]
+)
+
+
+def our_name(name: str) -> str | None:
+    """A published name itself, if it is one of LPIPS's; else None."""
+    return name if name in NAMES else None
 
 
 def convert_lpips(arrays: dict[str, np.ndarray], widths: tuple[int, ...] = LPIPS.widths) -> dict:
