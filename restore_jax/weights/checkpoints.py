@@ -29,8 +29,10 @@ SUFFIXES = {
 
 # Packages whose objects lie beside the weights in checkpoints of common trainers, and tell nothing about the weights.
 TRAINING_TOOLS = frozenset(
-    "argparse collections datetime fvcore hydra lightning lightning_fabric mmcv mmengine numpy omegaconf pathlib "
-    "pytorch_lightning torchmetrics typing uuid yacs".split()
+    [
+        *("argparse", "collections", "datetime", "fvcore", "hydra", "lightning", "lightning_fabric", "mmcv"),
+        *("mmengine", "numpy", "omegaconf", "pathlib", "pytorch_lightning", "torchmetrics", "typing", "uuid", "yacs"),
+    ]
 )
 
 
