@@ -35,12 +35,12 @@ def initial_params(model, key, config):
 
 def inputs(example, key, config):
     """ "image" (h, w, 3) and "map" (h, w, 1) by rendering, augmented; "real", "binary", "binary_map" as they come."""
-    render_key, grey_key, noise_key = jax.random.split(key, 3)
+    render_key, grey_key, sigma_key, noise_key = jax.random.split(key, 4)
     image = to_float(example["sharp"])
     grey = jax.random.uniform(grey_key) < config.augment.grey
     image = jnp.where(grey, jnp.broadcast_to(image.mean(-1, keepdims=True), image.shape), image)
     views = _render(render_key, image, config)
-    sigma = jax.random.uniform(noise_key, maxval=config.augment.noise_max)
+    sigma = jax.random.uniform(sigma_key, maxval=config.augment.noise_max)
     noisy = views["image"] + sigma * jax.random.normal(noise_key, views["image"].shape)
     real = {name: to_float(example[name]) for name in ("real", "binary", "binary_map") if name in example}
     if "binary_map" in real:

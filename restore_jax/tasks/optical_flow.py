@@ -24,10 +24,10 @@ def initial_params(model, key, config):
 
 def inputs(example, key, config):
     """ "reference", "neighbour" (h, w, 3) and "flow" (h, w, 2): `warp(neighbour, flow)` is reference. Augmented."""
-    motion_key, gain_key, noise_key = jax.random.split(key, 3)
+    motion_key, gain_key, sigma_key, noise_key = jax.random.split(key, 4)
     pair = _pair(motion_key, to_float(example["sharp"]), config)
     gains = 1 + config.augment.gain * jax.random.normal(gain_key, (2, 1, 1, 3))
-    sigma = jax.random.uniform(noise_key, maxval=config.augment.noise_max)
+    sigma = jax.random.uniform(sigma_key, maxval=config.augment.noise_max)
     noise = sigma * jax.random.normal(noise_key, (2, *pair["reference"].shape))
     seen = jnp.clip(jnp.stack([pair["reference"], pair["neighbour"]]) * gains + noise, 0, 1)
     return {**pair, "reference": seen[0], "neighbour": seen[1]}

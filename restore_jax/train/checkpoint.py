@@ -1,6 +1,7 @@
 """Checkpoints of a run: Orbax, written in the background, whole or not there; the newest whole one is found."""
 
 import pathlib
+import re
 import secrets
 from collections.abc import Callable
 
@@ -8,6 +9,11 @@ import jax
 import orbax.checkpoint as ocp
 
 from restore_jax.errors import InputError
+
+# What TensorStore says first where a storage failed, and not what it holds.
+_STORAGE = re.compile(
+    r"\b(UNAVAILABLE|PERMISSION_DENIED|UNAUTHENTICATED|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|ABORTED|CANCELLED)\b"
+)
 
 
 class Checkpoints:
@@ -32,7 +38,8 @@ class Checkpoints:
     def restore_newest(self, like, say: Callable[[str], None]):
         """(step, state) of the newest whole checkpoint, laid out as `like`; None if there is none at all.
 
-        One that cannot be read is named through `say` and moved to damaged/ beside FOLDER. InputError if all are so.
+        A damaged one is named through `say` and moved to damaged/ beside FOLDER. Raises InputError if all are damaged,
+        and if the storage fails: then everything stays where it is.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         damaged = []
@@ -42,11 +49,15 @@ class Checkpoints:
                 trouble = None
             except Exception as error:
                 trouble = error
+            reason = " ".join(str(trouble).split())[:160] if trouble else "another process cannot read its part"
+            if _anywhere(trouble is not None and not _is_damage(trouble)):
+                raise InputError(
+                    f"{self._folder / str(step)}: cannot be read: {reason}; nothing was changed"
+                ) from trouble
             if not _anywhere(trouble is not None):
                 for number in damaged:
                     self._set_aside(number)
                 return step, state
-            reason = " ".join(str(trouble).split())[:160] if trouble else "another process cannot read its part"
             say(f"{self._folder / str(step)}: damaged, the one before is used ({reason})")
             damaged.append(step)
         if damaged:
@@ -77,6 +88,18 @@ class Checkpoints:
             (self._folder / str(step)).rename(damaged / f"{step}-{secrets.token_hex(4)}")
         _anywhere(False)  # the others wait until it is gone
         self._manager.reload()
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Tell whether a checkpoint could not be read because of what it holds, not because its storage failed."""
+    while error is not None:
+        gone = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+        if isinstance(error, (OSError, MemoryError)) and not gone:
+            return False
+        if _STORAGE.search(str(error)):
+            return False
+        error = error.__cause__ or error.__context__
+    return True
 
 
 def _anywhere(failed: bool) -> bool:
