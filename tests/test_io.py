@@ -12,6 +12,7 @@ from image_samples import RGB8, RNG, opened, place, refused
 import restore_jax.io.photos as rio
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
+from restore_jax.io.finding import find_photos
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
@@ -137,15 +138,15 @@ def test_find_photos(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
     folder = [Path(name) for name in ("a.JPG", "b.png", "c.tiff", "x[1].png")]
-    assert rio.find_photos(["."]) == folder
-    assert rio.find_photos(["notes.txt"]) == [Path("notes.txt")]  # named outright: reading it says what it is
-    assert rio.find_photos(["*.png"]) == [Path("b.png"), Path("x[1].png")]
-    assert rio.find_photos(["x[1].png"]) == [Path("x[1].png")]
-    assert rio.find_photos(["**/*.webp", "sub"]) == [Path("sub/d.webp")]
-    assert rio.find_photos(["b.png", ".", tmp_path / "a.JPG"]) == [
+    assert find_photos(["."]) == folder
+    assert find_photos(["notes.txt"]) == [Path("notes.txt")]  # named outright: reading it says what it is
+    assert find_photos(["*.png"]) == [Path("b.png"), Path("x[1].png")]
+    assert find_photos(["x[1].png"]) == [Path("x[1].png")]
+    assert find_photos(["**/*.webp", "sub"]) == [Path("sub/d.webp")]
+    assert find_photos(["b.png", ".", tmp_path / "a.JPG"]) == [
         Path(n) for n in ("b.png", "a.JPG", "c.tiff", "x[1].png")
     ]
-    assert rio.find_photos([]) == []
+    assert find_photos([]) == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_find_photos_refuses(tmp_path, monkeypatch, arg, word):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_bytes(b"x")
-    refused(arg, word, action=lambda arg: rio.find_photos([arg]))
+    refused(arg, word, action=lambda arg: find_photos([arg]))
 
 
 def test_importing_is_light():

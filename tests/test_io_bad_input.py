@@ -36,14 +36,36 @@ LZW16 = cv2.imencode(".tif", NOISE16[..., :3])[1].tobytes()
 SAMPLES |= {"16.tif": tiff16(), "zip16.tif": tiff16(compression="zlib"), "lzw16.tif": LZW16}
 
 
+END = {"jpg": 2, "progressive.jpg": 2, "png": 12, "16.png": 12}  # bytes of the end marker
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_truncated_files_are_refused_and_nothing_is_printed(tmp_path, name, capfd):
     data = SAMPLES[name]
     rio.read_photo(place(tmp_path, f"whole.{name}", data))
-    for cut in sorted({*range(1, len(data), max(1, len(data) // 40)), len(data) - 3, len(data) - 1}):
-        path = place(tmp_path, f"cut.{name}", data[:cut])
-        refused(path)
+    end = len(data) - END.get(name, 0)
+    for cut in sorted({*range(1, end, max(1, end // 40)), end - 3, end - 1}):
+        refused(place(tmp_path, f"cut.{name}", data[:cut]))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", END)
+def test_a_missing_end_marker_costs_nothing(tmp_path, name, capfd):
+    data = SAMPLES[name]
+    whole = rio.read_photo(place(tmp_path, f"whole.{name}", data))
+    for missing in range(1, END[name] + 1):
+        photo = rio.read_photo(place(tmp_path, f"cut.{name}", data[:-missing]))
+        np.testing.assert_array_equal(photo.pixels, whole.pixels)
+        assert photo.left_out == ()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_progressive_jpeg_that_ends_between_its_scans_is_refused(tmp_path):
+    data = SAMPLES["progressive.jpg"]
+    starts = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert len(starts) > 5
+    for start in starts[1:]:
+        refused(place(tmp_path, "cut.jpg", data[:start]), "truncated")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -96,13 +118,14 @@ def ftyp(brand):
         (ftyp(b"qt  "), ["video"]),
         (b"RIFF\x10\0\0\0AVI LIST", ["video"]),
         (b"\x1a\x45\xdf\xa3\x01", ["video"]),
-        (ftyp(b"heic"), ["HEIC", "convert"]),
-        (ftyp(b"avif"), ["AVIF", "convert"]),
+        (ftyp(b"heic"), ["damaged or truncated"]),
+        (ftyp(b"avif"), ["damaged or truncated"]),
+        (ftyp(b"avis"), ["animation"]),
         (ftyp(b"crx "), ["raw"]),
         (saved(RGB8, "gif"), ["GIF", "convert"]),
         (saved(RGB8, "bmp"), ["BMP", "convert"]),
         (b"%PDF-1.7", ["PDF"]),
-        (bytes(1000), ["not a JPEG"]),
+        (bytes(1000), ["none of the formats"]),
         (b"\xff\xd8\xff", ["damaged or truncated"]),
         (b"\x89PNG\r\n\x1a\n", ["truncated"]),
         (b"II*\0\x08\0\0\0", ["truncated"]),

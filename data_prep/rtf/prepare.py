@@ -16,7 +16,8 @@ import numpy as np
 from restore_jax.defocus import NOT_KNOWN, STEPS_PER_PIXEL, read_map
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
-from restore_jax.io.photos import find_photos, read_photo, write_photo
+from restore_jax.io.finding import find_photos
+from restore_jax.io.photos import read_photo, write_photo
 from restore_jax.metrics.defocus import sigma_of_disc
 
 KEPT = (".png", ".jpg", ".jpeg")  # photographs that are copied as they are; others become PNG

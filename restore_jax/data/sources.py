@@ -25,7 +25,8 @@ from restore_jax.data.clips import open_real_clips, open_scenes
 from restore_jax.data.dead_leaves import dead_leaves
 from restore_jax.data.transforms import cut_size, halved
 from restore_jax.errors import InputError
-from restore_jax.io.photos import find_photos, from_float, read_photo
+from restore_jax.io.finding import find_photos
+from restore_jax.io.photos import from_float, read_photo
 
 MAX_SIDE = 1024  # larger sharp photographs are halved until they fit: sharper, and they all stay in memory
 FOLDERS = {  # of pairs: the view, and what its folder may be called

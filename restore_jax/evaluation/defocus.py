@@ -17,7 +17,8 @@ from restore_jax.defocus import METHODS, NOT_KNOWN, STEPS_PER_PIXEL, estimate_de
 from restore_jax.errors import InputError
 from restore_jax.evaluation.measuring import Item, compared, open_weights, scores_of
 from restore_jax.evaluation.rows import Filled, Options, Outcome, digest, mean
-from restore_jax.io.photos import find_photos, read_photo, write_photo
+from restore_jax.io.finding import find_photos
+from restore_jax.io.photos import read_photo, write_photo
 from restore_jax.metrics import defocus as metrics
 
 BINARY = ("cuhk",)

@@ -27,7 +27,8 @@ from restore_jax.errors import InputError
 from restore_jax.evaluation import published, tables
 from restore_jax.evaluation import rows as evaluate
 from restore_jax.evaluation.rows import Options
-from restore_jax.io.photos import find_photos, from_float, read_photo, write_photo
+from restore_jax.io.finding import find_photos
+from restore_jax.io.photos import from_float, read_photo, write_photo
 from restore_jax.tasks import deblur
 from restore_jax.train.config import load_config
 from restore_jax.version import __version__

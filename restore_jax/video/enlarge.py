@@ -239,7 +239,7 @@ def _enlarge_image(options: Options, reporter: Reporter) -> None:
     reporter.status("restoring (compiling first)", slow=True)
     references = None if reference is None else [reference.pixels]
     (image,) = stream.super_resolve([wide.pixels], references, weights=engine, tile=options.tile, **hints)
-    io.write_photo(options.out, image, like=dataclasses.replace(wide, alpha=None))
+    io.write_photo(options.out, image, like=dataclasses.replace(wide, alpha=None, samples=None))
     reporter.done(f"{options.out}  {image.shape[1]}x{image.shape[0]}")
 
 

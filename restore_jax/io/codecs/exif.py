@@ -5,10 +5,9 @@ and only bytes that stay where they were keep them readable.
 """
 
 import io
-import re
 import struct
-from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple
+from collections.abc import Mapping, Set
+from typing import Any, BinaryIO, NamedTuple
 
 ORIENTATION, RESOLUTION_X, RESOLUTION_Y, RESOLUTION_UNIT = 0x112, 0x11A, 0x11B, 0x128
 EXIF_IFD, GPS_IFD, INTEROP_IFD, ICC, XMP = 0x8769, 0x8825, 0xA005, 0x8773, 0x2BC
@@ -118,20 +117,61 @@ def upright(block: bytes, width: int, height: int) -> bytes:
     return bytes(out)
 
 
-def upright_xmp(packet: bytes) -> bytes:
-    """The XMP packet with its orientation, attribute or element, set to 1."""
-    return re.sub(rb"""(tiff:Orientation(?:=["']|>))[2-8](?=["'<])""", rb"\g<1>1", packet)
+def patched(block: bytes, tag: int, value: int) -> bytes:
+    """The TIFF with another value of a tag of its first directory, if it has the tag, once."""
+    out = bytearray(block)
+    order, big, offset = header(io.BytesIO(block))
+    _overwrite(out, read_ifd(io.BytesIO(block), offset, order, big)[0].get(tag), value, order)
+    return bytes(out)
 
 
-def from_tiff(fp: BinaryIO) -> bytes | None:
+def turned(array: Any, orientation: int) -> Any:
+    """A view of the stored (h, w, c) pixels turned as the orientation tag (1 to 8) asks."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    down, right = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
+    return array[::down, ::right]
+
+
+def from_tiff(fp: BinaryIO, structural: Set[int] = frozenset()) -> bytes | None:
     """A self-contained block of what the TIFF file says about its photograph (not of how its pixels are stored).
 
-    None if it says nothing. ValueError if its directory is cut short.
+    None if it says nothing. `structural`: more tags to leave out. ValueError if its directory is cut short.
     """
     order, big, offset = header(fp)
     entries, _ = read_ifd(fp, offset, order, big)
-    kept = {tag: entry for tag, entry in entries.items() if tag not in STRUCTURAL and not _is_shape(tag, entry)}
+    away = STRUCTURAL | structural
+    kept = {tag: entry for tag, entry in entries.items() if tag not in away and not _is_shape(tag, entry)}
     tree = _subdirectories(fp, kept, order, big)
+    return serialise(tree, order) if tree else None
+
+
+def of_resolution(dpi: tuple[float, float]) -> bytes:
+    """A block that says no more than dots per inch, (x, y)."""
+    tree = {
+        tag: Entry(5, 1, struct.pack("<LL", round(value * 1000), 1000), 0)
+        for tag, value in zip((RESOLUTION_X, RESOLUTION_Y), dpi, strict=True)
+    }
+    return serialise({**tree, RESOLUTION_UNIT: Entry(3, 1, struct.pack("<H", 2), 0)}, "<")
+
+
+def joined(main: bytes, details: bytes | None, place: bytes | None) -> bytes | None:
+    """One block of three TIFF structures that a file keeps apart: IFD0's, EXIF's and GPS's entries. None if empty."""
+    tree: dict[int, Entry | dict] = {}
+    order = "<" if main.startswith(b"II") else ">"
+    for tag, block in ((None, main), (EXIF_IFD, details), (GPS_IFD, place)):
+        try:
+            own, big, offset = header(io.BytesIO(block or b""))
+            entries, _ = read_ifd(io.BytesIO(block), offset, own, big)
+        except ValueError:
+            continue
+        if own != order or big:  # values are kept as bytes, so all have one order
+            continue
+        entries = {name: entry for name, entry in entries.items() if name not in _POINTERS}
+        if tag is None:
+            tree |= {name: entry for name, entry in entries.items() if name not in STRUCTURAL}
+        elif entries:
+            tree[tag] = entries
     return serialise(tree, order) if tree else None
 
 

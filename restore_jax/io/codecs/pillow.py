@@ -1,69 +1,52 @@
-"""Pillow as a codec of 8-bit files: pixels and what the file says about them, in and out."""
+"""Pillow as a codec of 8-bit files: what its formats share, and WebP and AVIF, which need no more than it."""
 
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
-_QUALITY = 95
-_FINE_JPEG_TABLE = 369  # sum of the brightness table that quality 95 stands for
-_SEGMENT = 65_000  # bytes that fit in one JPEG segment
-_MOST_SCANS = 200  # of a JPEG; progressive ones have about 10, and each takes as long as the first
+from restore_jax.io.codecs import boxes, signatures
+from restore_jax.io.codecs import exif as exif_block
+
+QUALITY = 95
 
 
 def open_lazily(fp: BinaryIO, kind: str) -> Any:
     """An image of format `kind`, its header read. Not by Image.open, whose limits on size are global and a warning."""
-    from PIL import JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+    from PIL import AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
     fp.seek(0)
-    if kind == "jpeg":
-        return JpegImagePlugin.JpegImageFile(fp)  # of a multi-picture file the first
-    if kind == "png":
-        return PngImagePlugin.PngImageFile(fp)
-    return (TiffImagePlugin.TiffImageFile if kind == "tiff" else WebPImagePlugin.WebPImageFile)(fp)
-
-
-def check_scans(fp: BinaryIO) -> None:
-    """ValueError for a JPEG of so many scans, which may be empty, that decoding it would take minutes."""
-    at = fp.tell()
-    fp.seek(0)
-    scans = fp.read().count(b"\xff\xda")
-    fp.seek(at)
-    if scans > _MOST_SCANS:
-        raise ValueError(f"has {scans} scans: save it anew, as a baseline JPEG")
+    return {
+        "jpeg": JpegImagePlugin.JpegImageFile,  # of a multi-picture file the first
+        "png": PngImagePlugin.PngImageFile,
+        "tiff": TiffImagePlugin.TiffImageFile,
+        "webp": WebPImagePlugin.WebPImageFile,
+        "avif": AvifImagePlugin.AvifImageFile,
+    }[kind](fp)
 
 
 def metadata(image: Any) -> dict:
-    """{"icc", "exif", "xmp": bytes or None, "dpi": (x, y) or None} of an open JPEG or WebP."""
+    """{"icc", "exif", "xmp": bytes or None, "dpi": (x, y) or None} of an open JPEG, WebP or AVIF."""
     info = image.info
     block = (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
     dpi = info.get("dpi") if info.get("jfif_unit") in (1, 2) else None  # else made up, or EXIF's, which is kept there
     return {"icc": info.get("icc_profile"), "exif": block, "xmp": info.get("xmp"), "dpi": dpi}
 
 
-def jpeg_extras(image: Any) -> dict:
-    """What only another JPEG can hold; encode_jpeg takes it."""
-    return {
-        "tables": image.quantization,
-        "progressive": "progressive" in image.info,
-        "comment": image.info.get("comment"),
-        "photoshop": next((body for name, body in image.applist if name == "APP13"), None),  # captions, keywords
-    }
-
-
 def decode(image: Any) -> tuple[np.ndarray, bool]:
-    """(h, w, c) uint8 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha, and whether the ICC profile still fits.
+    """(h, w, c) uint8 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha, and whether inks were made sRGB.
 
     They are as stored, but upright for a TIFF. ValueError for colours that are no RGB.
     """
     with _no_stderr() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
-    mode, fits = image.mode, True
+    mode, converted = image.mode, False
     if mode == "CMYK":
-        image, fits = _rgb_from_cmyk(image), False
+        image, converted = _rgb_from_cmyk(image), True
     elif mode in ("P", "PA"):
         clear = mode == "PA" or "transparency" in image.info
         image = image.convert("RGBA" if clear else "RGB")
@@ -76,56 +59,102 @@ def decode(image: Any) -> tuple[np.ndarray, bool]:
     elif mode not in ("L", "LA", "RGB", "RGBA", "RGBX"):
         raise ValueError(f"its colours ({mode}) are not supported: convert it to RGB")
     array = np.asarray(image)
-    return array.reshape(*array.shape[:2], -1), fits
+    return array.reshape(*array.shape[:2], -1), converted
 
 
-def encode_jpeg(array: np.ndarray, said: Mapping[str, Any], extras: Mapping[str, Any]) -> bytes:
-    """A JPEG of (h, w, 1 or 3) uint8 pixels. `said` as `metadata` gives it, `extras` as `jpeg_extras` does.
-
-    Quality 95, or the source's own tables where they are finer; colours at full resolution.
-    """
-    options: dict[str, Any] = {"quality": _QUALITY}
-    tables = extras.get("tables") or {}
-    if 0 in tables and sum(tables[0]) < _FINE_JPEG_TABLE:
-        options = {"qtables": tables}
-    notes = extras.get("photoshop")
-    if notes and len(notes) < _SEGMENT:
-        options["extra"] = b"\xff\xed" + (len(notes) + 2).to_bytes(2, "big") + notes
-    block = b"Exif\0\0" + said["exif"] if said["exif"] else b""
-    return _saved(
-        array,
-        "JPEG",
-        subsampling=0,
-        progressive=extras.get("progressive", False),
-        exif=block if len(block) < _SEGMENT else b"",
-        xmp=said["xmp"] if said["xmp"] and len(said["xmp"]) < _SEGMENT else None,
-        icc_profile=said["icc"],
-        comment=extras.get("comment"),
-        dpi=said["dpi"] or (0, 0),
-        **options,
-    )
+def read_webp(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
+    """Upright (h, w, 3 or 4) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    chunks = signatures.riff_chunks(fp)
+    image = open_lazily(fp, "webp")
+    check_size(*image.size)
+    if image.is_animated:
+        raise ValueError("an animation, not a photograph")
+    array, _ = decode(image)
+    said = metadata(image)
+    upright = exif_block.turned(array, exif_block.orientation(said["exif"]))
+    return upright, {**said, "extras": {"lossless": b"VP8L" in chunks}}
 
 
 def encode_webp(array: np.ndarray, said: Mapping[str, Any], lossless: bool) -> bytes:
     """A WebP of (h, w, 3 or 4) uint8 pixels, of quality 95 unless lossless. `said` as `metadata` gives it."""
-    return _saved(
+    return saved(
         array,
         "WEBP",
         lossless=lossless,
         exact=True,  # colours under transparent pixels are the photograph's too
-        quality=50 if lossless else _QUALITY,  # where nothing is lost this is effort: 95 takes many times as long
+        quality=50 if lossless else QUALITY,  # where nothing is lost this is effort: 95 takes many times as long
         icc_profile=said["icc"] or b"",
         exif=said["exif"] or b"",
         xmp=said["xmp"] or b"",
     )
 
 
-def _saved(array: np.ndarray, kind: str, **options: Any) -> bytes:
+def read_avif(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
+    """Upright (h, w, c) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    image = open_lazily(fp, "avif")
+    check_size(*image.size)
+    if image.is_animated:
+        raise ValueError("an animation, not a photograph")
+    array, _ = decode(image)
+    said, left_out = metadata(image), []
+    fp.seek(0)
+    data = fp.read()
+    properties = list(boxes.inside(data, b"meta", b"iprp", b"ipco"))
+    depth = max((_av1_bits(data[start:end]) for name, start, end in properties if name == b"av1C"), default=8)
+    if depth > 8:
+        left_out.append(f"depth beyond 8 bits (of {depth})")
+    colours = (data[start:end] for name, start, end in properties if name == b"colr")
+    cicp = next((struct.unpack(">HH", body[4:8]) for body in colours if body[:4] == b"nclx" and len(body) > 7), None)
+    left_out += also_holds(data)
+    upright = exif_block.turned(array, exif_block.orientation(said["exif"]))
+    return upright, {**said, "cicp": cicp, "left_out": tuple(left_out)}
+
+
+def encode_avif(array: np.ndarray, said: Mapping[str, Any]) -> bytes:
+    """An AVIF of (h, w, 1, 3 or 4) uint8 pixels, of quality 95, colours at full resolution."""
+    return saved(
+        array,
+        "AVIF",
+        quality=QUALITY,
+        icc_profile=said["icc"] or b"",
+        exif=said["exif"] or b"",
+        xmp=said["xmp"] or b"",
+        **({} if array.shape[2] == 1 else {"subsampling": "4:4:4"}),
+    )
+
+
+def also_holds(data: bytes) -> list[str]:
+    """What an AVIF or HEIC file holds beside its picture, alpha and thumbnails."""
+    found = set()
+    for kind, start, end in boxes.inside(data, b"meta", b"iprp", b"ipco"):
+        if kind == b"auxC":
+            name = data[start + 4 : end].split(b"\0")[0]
+            if b"gainmap" in name.lower():
+                found.add("gain map")
+            elif b"depth" in name or name.endswith(b":auxid:2"):
+                found.add("depth map")
+            elif b"alpha" not in name and not name.endswith(b":auxid:1"):
+                found.add(f"auxiliary picture ({name.decode('ascii', 'replace').rpartition(':')[2]})")
+    if any(b"tmap" in data[start:end] for kind, start, end in boxes.inside(data, b"meta") if kind == b"iinf"):
+        found.add("gain map")
+    if boxes.top(data, b"mpvd") is not None:
+        found.add("film")
+    return sorted(found)
+
+
+def saved(array: np.ndarray, kind: str, **options: Any) -> bytes:
+    """The bytes of a file of (h, w, c) uint8 pixels, by Pillow's name of the format."""
     from PIL import Image
 
     out = io.BytesIO()
     Image.fromarray(array[..., 0] if array.shape[2] == 1 else array).save(out, kind, **options)
     return out.getvalue()
+
+
+def _av1_bits(configuration: bytes) -> int:
+    """Bits a sample, by the flags of an AV1 configuration (AV1-ISOBMFF, 2.3.3)."""
+    high, twelve = configuration[2] >> 6 & 1, configuration[2] >> 5 & 1
+    return 8 if not high else 12 if twelve else 10
 
 
 def _rgb_from_cmyk(image: Any) -> Any:

@@ -3,9 +3,11 @@
 import codecs
 from typing import BinaryIO
 
-_RAW = {".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".pef", ".srw", ".orf", ".rw2", ".raf", ".3fr", ".iiq"}
-_RAW_REASON = "a camera raw file: develop it to a 16-bit TIFF first"
+RAW = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".pef", ".srw", ".orf", ".rw2", ".raf", ".3fr", ".iiq")
 _CONVERT = "is not supported: convert it to JPEG, PNG, TIFF or WebP"
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"mif1")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # RAF, ORF (three), RW2
 _VIDEO = "a video, not a photograph"
 _ARCHIVE = "an archive, not a photograph"
 _SIGNATURES = (
@@ -15,8 +17,6 @@ _SIGNATURES = (
     (b"%PDF", "a PDF document, not a photograph"),
     (b"\x76\x2f\x31\x01", f"OpenEXR {_CONVERT}"),
     (b"#?RADIANCE", f"Radiance HDR {_CONVERT}"),
-    (b"\xff\x0a", f"JPEG XL {_CONVERT}"),
-    (b"\0\0\0\x0cJXL ", f"JPEG XL {_CONVERT}"),
     (b"\0\0\0\x0cjP  ", f"JPEG 2000 {_CONVERT}"),
     (b"\xff\x4f\xff\x51", f"JPEG 2000 {_CONVERT}"),
     (b"\x1a\x45\xdf\xa3", _VIDEO),  # Matroska, WebM
@@ -32,33 +32,42 @@ _SIGNATURES = (
 
 
 def identify(head: bytes, suffix: str) -> str:
-    """The format, "jpeg", "png", "tiff" or "webp", of a file that begins with `head` (up to 4096 bytes of it).
+    """The format of a file that begins with `head` (up to 4096 bytes of it).
 
-    ValueError, saying what it is instead, for every other file; `suffix` tells camera raw files from other TIFFs.
+    It is "jpeg", "png", "tiff", "webp", "heif", "avif", "jxl" or "raw". ValueError, saying what it is instead, for
+    every other file; `suffix` tells some camera raw files from other TIFFs.
     """
     if not head:
         raise ValueError("is empty")
-    if suffix.lower() in _RAW or head[8:10] == b"CR" or head[4:11] == b"ftypcrx":
-        raise ValueError(_RAW_REASON)
+    if head.startswith(_RAW_STARTS) or head[8:10] == b"CR" or head[4:11] == b"ftypcrx":
+        return "raw"
+    if head[:4] in _TIFF:
+        return "raw" if suffix.lower() in RAW else "tiff"
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "jxl"
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "tiff"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         raise ValueError(_VIDEO)
     if head[4:8] == b"ftyp":  # the family of MP4
-        still = head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif")
-        raise ValueError(f"{'AVIF' if head[8:12] == b'avif' else 'HEIC'} {_CONVERT}" if still else _VIDEO)
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), 256), 4))}
+        if head[8:12] in (b"avis", b"msf1", b"hevc", b"hevx"):
+            raise ValueError("an animation, not a photograph")
+        if head[8:12] == b"avif" or (head[8:12] == b"mif1" and b"avif" in brands):
+            return "avif"
+        if head[8:12] in _HEIF:
+            return "heif"
+        raise ValueError(_VIDEO)
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free"):  # QuickTime without its first box
         raise ValueError(_VIDEO)
     for start, reason in _SIGNATURES:
         if head.startswith(start):
             raise ValueError(reason)
-    raise ValueError("a text file, not a photograph" if _is_text(head) else "not a JPEG, PNG, TIFF or WebP file")
+    raise ValueError("a text file, not a photograph" if _is_text(head) else "none of the formats that photographs have")
 
 
 def riff_chunks(fp: BinaryIO) -> set[bytes]:

@@ -8,24 +8,30 @@ import itertools
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
 from restore_jax.io.codecs import exif as ifd
-from restore_jax.io.codecs import opencv
+from restore_jax.io.codecs import opencv, pillow
+from restore_jax.io.numbers import from_float, to_float
 
 _UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 8, 32_946, 32_773
 _STRIP_BYTES = 1 << 18
+_MOST_EXTRA = 16  # channels behind the colours
 _LARGEST_TILE = 4096  # pixels by which a tile may be larger than its image
+_SENSOR = (32_803, 34_892)  # a colour filter's samples, and such made linear
 _DEFLATE_MOST = 1032  # bytes that one byte can stand for
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first directory says. size: (width, height) as stored; kind: "uint" or "float"."""
+    """What the first directory says. size: (width, height) as stored; kind: "uint" or "float".
+
+    extra: what each channel behind the colours is: 1 alpha that colours were multiplied with, 2 other alpha, 0 neither.
+    """
 
     size: tuple[int, int]
     bits: int
@@ -35,7 +41,7 @@ class Header:
     compression: int
     predictor: int
     orientation: int
-    premultiplied: bool
+    extra: tuple[int, ...]
     icc: bytes | None
     xmp: bytes | None
 
@@ -52,8 +58,6 @@ def read_header(fp: BinaryIO) -> Header:
         entry = entries.get(tag)
         return ifd.integers(entry, order) if entry is not None and entry.count else default
 
-    if 0xC612 in entries:
-        raise ValueError("a camera raw file (DNG): develop it to a 16-bit TIFF first")
     pages = 1 + sum(1 for entry in _pages(fp, following, order, big) if not entry & 5)  # not thumbnails, not masks
     if pages > 1:
         raise ValueError(f"holds {pages} pages: save each as a file of its own")
@@ -69,8 +73,12 @@ def read_header(fp: BinaryIO) -> Header:
     if photometric in (8, 9, 10) or (bits[0] > 8 and photometric not in (0, 1, 2)):
         raise ValueError("is neither grey nor RGB: convert it to RGB")
     channels = values(0x115, 1)[0]
-    if not 1 <= channels <= 4:
+    colours = {2: 3, 5: 4, 6: 3}.get(photometric, 1)
+    if not colours <= channels <= colours + _MOST_EXTRA:
         raise ValueError(f"has {channels} channels: save it as grey or RGB, with or without alpha")
+    extra = values(0x152)[: channels - colours]
+    if len(extra) < channels - colours:  # it should say, and does not: the first is alpha then
+        extra = (*extra, *[0] * (channels - colours - len(extra))) if extra else (2, *[0] * (channels - colours - 1))
     offsets, sizes = values(0x111) or values(0x144), values(0x117) or values(0x145)
     _refuse_missing_data(fp, offsets, sizes)
     across, down = values(0x142, width)[0], values(0x143, values(0x116, height)[0])[0]
@@ -86,30 +94,84 @@ def read_header(fp: BinaryIO) -> Header:
         values(0x103, 1)[0],
         values(0x13D, 1)[0],
         min(max(values(ifd.ORIENTATION, 1)[0], 1), 8),
-        values(0x152, 0)[0] == 1,
+        extra,
         entries[ifd.ICC].value if ifd.ICC in entries else None,
         entries[ifd.XMP].value if ifd.XMP in entries else None,
     )
 
 
+def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
+    """Upright (h, w, c) uint8, uint16 or float32 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha, and fields.
+
+    The fields are those of a Photo; "samples" holds the channels that are neither. ValueError for what cannot be read.
+    """
+    header = read_header(fp)
+    check_size(*header.size)
+    said: dict = {"icc": header.icc, "xmp": header.xmp, "exif": ifd.from_tiff(fp)}
+    said["extras"] = {"compress": header.compression != 1}
+    alpha = next((place for place, kind in enumerate(header.extra) if kind), None)
+    plain = [place for place in range(len(header.extra)) if place != alpha]
+    if header.bits <= 8 and not (plain and header.bits == 8 and header.photometric in (0, 1, 2)):
+        array, converted = pillow.decode(pillow.open_lazily(fp, "tiff"))
+        if converted:
+            said |= {"icc": None, "left_out": ("the inks (CMYK, made sRGB)",)}
+        return array, said
+    array = ifd.turned(decode(fp, header), header.orientation)
+    if header.kind == "float":
+        array = to_float(array)
+    colours = header.channels - len(header.extra)
+    if plain:
+        said["samples"] = np.ascontiguousarray(array[..., [colours + place for place in plain]])
+    kept = [*range(colours), *([] if alpha is None else [colours + alpha])]
+    if len(kept) < header.channels:
+        array = array[..., kept]
+    if alpha is not None and header.extra[alpha] == 1:
+        array = _unmultiplied(array)
+    return array, said
+
+
+def is_raw(fp: BinaryIO) -> bool:
+    """Whether a TIFF holds what a sensor saw: it is a DNG, or a directory below its first has a colour filter."""
+    try:
+        order, big, offset = ifd.header(fp)
+        entries, _ = ifd.read_ifd(fp, offset, order, big)
+        if 0xC612 in entries:
+            return True
+        below = ifd.integers(entries[0x14A], order) if 0x14A in entries else ()
+        directories = [entries, *(ifd.read_ifd(fp, place, order, big)[0] for place in below[:20])]
+        return any(ifd.integers(found[0x106], order)[0] in _SENSOR for found in directories if 0x106 in found)
+    except (ValueError, IndexError):
+        return False
+
+
 def decode(fp: BinaryIO, header: Header) -> np.ndarray:
-    """(h, w, c) uint16 or float32 pixels, as stored: not turned upright. For 16-bit and float files only."""
+    """(h, w, c) uint8, uint16 or float32 pixels of all channels, as stored: not turned upright. Of 8 bits and more."""
     plain = header.compression in (_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
-    array = _with_tifffile(fp) if plain and header.predictor in (1, 2) else _with_opencv(fp, header)
+    if plain and header.predictor in (1, 2):
+        array = _with_tifffile(fp)
+    else:
+        array = _with_opencv(fp, header) if header.bits > 8 else _with_pillow(fp, header)
     width, height = header.size
     if array.shape != (height, width, header.channels):
         raise ValueError("its pixels cannot be decoded")
     if header.kind == "float":
         array = array.astype(np.float32, copy=False)
     if header.photometric == 0:  # white is zero
-        array = (1 if header.kind == "float" else 65_535) - array
+        array = array.copy()
+        array[..., 0] = (1 if header.kind == "float" else np.iinfo(array.dtype).max) - array[..., 0]
     return array
 
 
 def encode(
-    array: np.ndarray, exif: bytes | None, icc: bytes | None, xmp: bytes | None, dpi: tuple | None, compress: bool
+    array: np.ndarray,
+    extra: tuple[int, ...],
+    exif: bytes | None,
+    icc: bytes | None,
+    xmp: bytes | None,
+    dpi: tuple | None,
+    compress: bool,
 ) -> bytes:
-    """A TIFF of (h, w, c) uint8, uint16 or float32 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
+    """A TIFF of (h, w, c) uint8, uint16 or float32 pixels: grey or RGB, then channels as `extra` says (see Header).
 
     The EXIF block comes first, as it is, so that all offsets in it stay right; then pixels; then the directory, which
     takes over the entries of the block's own. dpi: dots per inch, (x, y).
@@ -137,7 +199,7 @@ def encode(
     put(0x101, "L", height)
     put(0x102, "H", *[8 * array.dtype.itemsize] * channels)
     put(0x103, "H", _DEFLATE if compress else _UNCOMPRESSED)
-    put(0x106, "H", 2 if channels > 2 else 1)
+    put(0x106, "H", 2 if channels - len(extra) == 3 else 1)
     put(0x111, "L", *offsets)
     put(ifd.ORIENTATION, "H", 1)
     put(0x115, "H", channels)
@@ -147,8 +209,8 @@ def encode(
     put(0x153, "H", *[3 if array.dtype.kind == "f" else 1] * channels)
     if predict:
         put(0x13D, "H", 2)
-    if channels in (2, 4):
-        put(0x152, "H", 2)  # alpha that the colours were not multiplied with
+    if extra:
+        put(0x152, "H", *extra)
     if dpi and ifd.RESOLUTION_X not in tree:
         put(ifd.RESOLUTION_X, "LL", round(dpi[0] * 1000), 1000)
         put(ifd.RESOLUTION_Y, "LL", round(dpi[1] * 1000), 1000)
@@ -238,6 +300,21 @@ def _with_tifffile(fp: BinaryIO) -> np.ndarray:
     if "S" not in axes:
         return array[..., None]
     return np.moveaxis(array, axes.index("S"), -1)
+
+
+def _with_pillow(fp: BinaryIO, header: Header) -> np.ndarray:
+    """Of 8 bits, with one channel behind the colours: Pillow gives it whole if told that it is alpha."""
+    fp.seek(0)
+    data = ifd.patched(ifd.upright(fp.read(), *header.size), 0x152, 2)
+    array, _ = pillow.decode(pillow.open_lazily(io.BytesIO(data), "tiff"))
+    return array
+
+
+def _unmultiplied(array: np.ndarray) -> np.ndarray:
+    """Colours that were stored multiplied by alpha, divided by it again, in the array's type."""
+    values = to_float(array)
+    values[..., :-1] /= np.maximum(values[..., -1:], np.float32(1e-6))
+    return from_float(values, array.dtype)
 
 
 def _with_opencv(fp: BinaryIO, header: Header) -> np.ndarray:
