@@ -1,7 +1,10 @@
-"""Defocus maps without learning. Each module has `estimate(image (h w 3) in [0, 1]) -> sigma (h w) float32, pixels`.
+"""Defocus maps without learning, in NumPy and SciPy.
 
-zhuo: gradient ratio at edges, matting Laplacian (Zhuo & Sim 2011). jnb: sparse codes of patches (Shi, Xu & Jia 2015).
-ebdb: gradient ratio at a scale chosen for every edge, guided filter (Karaali & Jung 2018). On NumPy and SciPy.
+Each module has `estimate(image)`: an image (h, w, 3) in [0, 1] becomes a map (h, w) of sigma, float32 pixels.
+
+- `zhuo`: gradient ratio at edges, spread by the matting Laplacian (Zhuo & Sim 2011)
+- `jnb`: sparse codes of patches (Shi, Xu & Jia 2015)
+- `ebdb`: gradient ratio at a scale of its own for every edge, spread by the guided filter (Karaali & Jung 2018)
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Defocus map from gradients at edges, each at a scale of its own: adaptive scale, connected edges, guided filter.
 
-The paper's steps; where its constants are not in its abstract they are chosen here: the scales, what makes an edge
-consistent, the length of the connected edge filter.
+The steps are the paper's. Some constants are ours: the scales, when an edge is consistent across scales, and how far
+the connected edge filter reaches.
 Source: Karaali & Jung 2018, "Edge-based defocus blur estimation with adaptive scale selection", IEEE TIP 27(3).
 """
 
@@ -11,23 +11,24 @@ from scipy import sparse
 
 from restore_jax.classical import edges, propagation
 
-SCALES = (0.8, 1.2, 1.8, 2.7, 4.0)  # pixels, of the Gaussian derivatives
+SCALES = (0.8, 1.2, 1.8, 2.7, 4.0)  # pixels: sigmas of the Gaussian derivatives
 _CONNECTED_STEPS = 20
-_TOLERANCE = 0.5  # pixels of sigma between neighbours on a contour, of the connected edge filter
+_TOLERANCE = 0.5  # pixels: how far sigma may differ between neighbours on a contour that are averaged
 
 
 def estimate(image: np.ndarray) -> np.ndarray:
-    """Sigma of the defocus of every pixel of (h, w, 3) in [0, 1]: (h, w) float32, pixels."""
+    """Estimate the defocus of an image (h, w, 3) in [0, 1]: sigma of every pixel, (h, w) float32 pixels."""
     sparse_sigma, found = sparse_map(image)
     smooth = connected_edge_filter(sparse_sigma, found)
     return propagation.propagate_guided(image, smooth, found.astype(np.float32))
 
 
 def sparse_map(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sigma (h, w) at scale-consistent edges, and where they are (bool).
+    """Estimate sigma (h, w) at edges that are consistent across scales, and return where those are (bool).
 
-    An edge is followed up the scales as long as it stays an edge within as many pixels as the scale has, and its
-    gradient falls no slower than a blurred step's can: there neighbours interfere. Its sigma is read off the last.
+    An edge is followed from scale to scale as long as there is an edge within `scale` pixels of it, and as long as its
+    gradient falls at least as fast as a blurred step's: where it falls slower, neighbouring edges interfere. The
+    last scale reached gives sigma.
     """
     grey = edges.luma(image)
     fine = edges.gradient_magnitude(grey, SCALES[0])
@@ -38,7 +39,7 @@ def sparse_map(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         near = cv2.dilate(edges.canny(grey, scale).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
         here = edges.sigma_from_gradients(fine, edges.gradient_magnitude(grey, scale), SCALES[0], scale)
         following &= near & np.isfinite(here)
-        # A blur well below the scale in use is known already, and a wider look only meets the neighbours.
+        # A blur below the scale in use is known well already, and a wider filter would only meet neighbouring edges.
         following &= ~(sigma < scale)
         sigma = np.where(following, here, sigma)
     found = np.isfinite(sigma)
@@ -46,7 +47,10 @@ def sparse_map(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def connected_edge_filter(sigma: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Smooth the sparse map along contours: repeated means over 8-connected edge pixels of like blur."""
+    """Smooth the sparse map along contours by repeated means over 8-connected edge pixels of similar blur.
+
+    found: (h, w) bool, where the map has a value.
+    """
     number = np.full(found.shape, -1)
     number[found] = np.arange(found.sum())
     pairs = [(slice(None), slice(None, -1), slice(None), slice(1, None))]  # right, down, both diagonals

@@ -1,7 +1,7 @@
-"""Defocus map from the number of atoms that sparse coding of a patch takes: few where it is blurred.
+"""Defocus map from the number of atoms that sparse coding of a patch needs: few where it is blurred.
 
-The paper learns its dictionary, which comes with the authors' code and is not used: here it is the orthonormal cosine
-basis of 8x8 patches, whose sparse codes are exact: min_s |x - D s|^2 + t^2 |x|^2 |s|_0 keeps the coefficients
+The paper learns a dictionary, which comes with the authors' code and is not used here. In its place is the orthonormal
+cosine basis of 8x8 patches, whose sparse codes are exact: min_s |x - D s|^2 + t^2 |x|^2 |s|_0 keeps the coefficients
 beyond t |x|. The count is relative to the patch's own contrast. It tells small blurs apart and saturates by sigma 3.
 Source: Shi, Xu & Jia 2015, "Just noticeable defocus blur detection and estimation", CVPR.
 """
@@ -13,18 +13,22 @@ from restore_jax.classical import edges, propagation
 
 PATCH = 8
 _STRIDE = 2
-_THRESHOLD = 0.04  # of a patch's own norm
-_NOISE = 0.006  # a coefficient below this is the sensor's or JPEG's, [0, 1]
-_CONTRAST = 0.02  # standard deviation of a patch that has something to say
+_THRESHOLD = 0.04  # smallest coefficient that counts, as a fraction of the patch's norm
+_NOISE = 0.006  # coefficients below this, for values in [0, 1], are noise or JPEG's
+_CONTRAST = 0.02  # smallest standard deviation of a patch whose count is used
 _ROWS = 32  # patch rows coded at a time
-# Sigma, and mean count of patches with that contrast: 50 photographs of BSDS500 (train) at half size, blurred by it.
+# Rows of (sigma, mean count of patches that have enough contrast), measured on 50 photographs of BSDS500's training set
+# at half size, blurred by sigma.
 CALIBRATION = np.array(
     [[0, 31.9], [0.5, 25.7], [0.75, 17.2], [1, 13.5], [1.5, 9.85], [2, 8.18], [2.5, 7.29], [3, 6.75], [4, 6.06]]
 )
 
 
 def estimate(image: np.ndarray) -> np.ndarray:
-    """Sigma of the defocus of every pixel of (h, w, 3) in [0, 1]: (h, w) float32, pixels. Sides are at least 8."""
+    """Estimate the defocus of an image (h, w, 3) in [0, 1]: sigma of every pixel, (h, w) float32 pixels.
+
+    Sides are at least 8 pixels.
+    """
     count, contrast = sparse_counts(edges.luma(image))
     height, width = image.shape[:2]
     counts, confidence = np.zeros((2, height, width), np.float32)
@@ -33,18 +37,18 @@ def estimate(image: np.ndarray) -> np.ndarray:
     confidence[rows, columns] = contrast > _CONTRAST
     if not confidence.any():
         return np.zeros((height, width), np.float32)
-    # A single patch's count says little about its blur; the mean over like pixels does.
+    # A single patch's count says little about its blur; the mean over pixels of similar colour does.
     return sigma_from_count(propagation.propagate_guided(image, counts, confidence, radius=0.04))
 
 
 def sigma_from_count(count: np.ndarray) -> np.ndarray:
-    """Blur in pixels that patches of this mean count have, between the calibrated ones."""
+    """Interpolate the calibration: the blur in pixels of patches with this mean count."""
     sigma, mean = CALIBRATION.T
     return np.interp(count, mean[::-1], sigma[::-1]).astype(np.float32)
 
 
 def sparse_counts(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Non-zero coefficients, and standard deviation, of every second patch both ways; the mean is not counted."""
+    """Count the non-zero coefficients but the mean, and take the standard deviation, of every second patch each way."""
     patches = np.lib.stride_tricks.sliding_window_view(grey, (PATCH, PATCH))[::_STRIDE, ::_STRIDE]
     count, contrast = np.zeros((2, *patches.shape[:2]), np.float32)
     for row in range(0, patches.shape[0], _ROWS):

@@ -1,6 +1,7 @@
-"""From blur at a few pixels to a dense map that follows the photograph: matting Laplacian and guided filter.
+"""Spreads blur that is known at a few pixels to a dense map that follows the photograph's edges.
 
-Both work at a reduced size; the guided filter's linear models, enlarged, bring the map back to the photograph's edges.
+The matting Laplacian and the guided filter both work at a reduced size. Their maps are enlarged by the guided filter's
+linear models, which follow the edges of the photograph at its full size.
 """
 
 import cv2
@@ -8,11 +9,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-WORK_PIXELS = 60_000  # size that propagation works at: a 1680x1120 photograph in seconds
+WORK_PIXELS = 60_000  # largest area that propagation works at, so that a 1680x1120 photograph takes seconds
 
 
 def propagate_laplacian(image: np.ndarray, sigma: np.ndarray, confidence: np.ndarray, weight: float = 1e-3):
-    """Dense map by the matting Laplacian: min_d d' L d + weight * sum(confidence (d - sigma)^2).
+    """Spread a sparse map by the matting Laplacian: min_d d' L d + weight * sum(confidence (d - sigma)^2).
 
     Args:
       image: (h, w, 3) in [0, 1]. sigma, confidence: (h, w); sigma counts where confidence is above 0.
@@ -28,9 +29,9 @@ def propagate_laplacian(image: np.ndarray, sigma: np.ndarray, confidence: np.nda
 
 
 def propagate_guided(image: np.ndarray, sigma: np.ndarray, confidence: np.ndarray, radius: float = 0.06):
-    """Dense map by the guided filter of the known values; arguments and result as of `propagate_laplacian`.
+    """Spread a sparse map by the guided filter; arguments and result are those of `propagate_laplacian`.
 
-    radius: of the windows, as a fraction of the longer side.
+    radius: half the windows' side, as a fraction of the longer side.
     """
     small, value, share = reduce(image, sigma, confidence)
     if not share.any():
@@ -42,7 +43,7 @@ def propagate_guided(image: np.ndarray, sigma: np.ndarray, confidence: np.ndarra
 
 
 def reduce(image: np.ndarray, sigma: np.ndarray, confidence: np.ndarray):
-    """Image, mean known value and mean confidence at no more than WORK_PIXELS pixels."""
+    """Reduce the image, the mean known value and the mean confidence to at most WORK_PIXELS pixels."""
     height, width = sigma.shape
     factor = min(1.0, (WORK_PIXELS / (height * width)) ** 0.5)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -60,7 +61,7 @@ def reduce(image: np.ndarray, sigma: np.ndarray, confidence: np.ndarray):
 
 
 def matting_laplacian(image: np.ndarray, epsilon: float = 1e-5) -> sparse.csr_array:
-    """The matting Laplacian of (h, w, 3), sparse and (h w, h w): 3x3 windows. Source: Levin et al. 2008, Eq. 12."""
+    """Build the matting Laplacian (h w, h w) of an image (h, w, 3), with 3x3 windows (Levin et al. 2008, Eq. 12)."""
     height, width, _ = image.shape
     index = np.arange(height * width).reshape(height, width)
     windows = np.lib.stride_tricks.sliding_window_view(index, (3, 3)).reshape(-1, 9)
@@ -74,9 +75,9 @@ def matting_laplacian(image: np.ndarray, epsilon: float = 1e-5) -> sparse.csr_ar
 
 
 def solve(laplacian: sparse.csr_array, value: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """d with (laplacian + diag(weight)) d = weight * value, by a sparse factorisation.
+    """Solve (laplacian + diag(weight)) d = weight * value by a sparse factorisation; returns d.
 
-    Conjugate gradients need 1000 steps here, and many times as long where OpenBLAS's threads meet a busy machine.
+    Conjugate gradients would need 1000 steps, and far more time on a busy machine because of OpenBLAS's threads.
     """
     system = (laplacian + sparse.diags_array(weight)).tocsc()
     symmetric = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
@@ -86,16 +87,16 @@ def solve(laplacian: sparse.csr_array, value: np.ndarray, weight: np.ndarray) ->
 def guided_filter(
     guide: np.ndarray, value: np.ndarray, weight: np.ndarray, radius: int, epsilon: float = 1e-4
 ) -> np.ndarray:
-    """Values as locally linear functions of the guide's colour, fitted where `weight` is; (h, w) float32.
+    """Fit the values by locally linear functions of the guide's colour, weighted; returns (h, w) float32.
 
-    guide: (h, w, 3). weight: (h, w), at least 0, not all 0. With equal weights, the guided filter of He et al. 2013.
-    Where windows hold no weight the result fades to the mean of all values.
+    guide: (h, w, 3). weight: (h, w), at least 0, not all 0. With equal weights this is the guided filter of He et al.
+    2013. Where windows hold no weight the result fades to the mean of all values.
     """
     return _apply(guide, _linear_models(guide, value, weight, radius, epsilon)).astype(np.float32)
 
 
 def enlarge(image: np.ndarray, small: np.ndarray, value: np.ndarray, epsilon: float = 1e-4) -> np.ndarray:
-    """`value` (of the size of `small`) at the size of `image`: its linear models in colour, enlarged, applied there."""
+    """Enlarge `value` from the size of `small` to that of `image`, by enlarging its linear models in colour."""
     height, width = image.shape[:2]
     if value.shape == (height, width):
         return value.astype(np.float32)
@@ -109,7 +110,7 @@ def _apply(guide, coefficients):
 
 
 def _linear_models(guide, value, weight, radius, epsilon):
-    """(h, w, 4): slope and offset of the weighted fits of the windows around every pixel, averaged by their weight."""
+    """Return (h, w, 4): slope and offset of the fits of all windows around a pixel, averaged by their weight."""
     guide, value, weight = (np.asarray(x, np.float64) for x in (guide, value, weight))
     mean = (weight * value).sum() / weight.sum()
 

@@ -1,4 +1,4 @@
-"""Defocus map from the gradient ratio at edges between a photograph and its reblurred self.
+"""Defocus map from the gradients at edges: their ratio between a photograph and the same one blurred again.
 
 Source: Zhuo & Sim 2011, "Defocus map estimation from a single image", Pattern Recognition 44(9).
 """
@@ -8,20 +8,20 @@ import numpy as np
 
 from restore_jax.classical import edges, propagation
 
-REBLUR = 1.0  # sigma0 of the paper, pixels
-# Central differences blur as a box of two pixels does: the paper's formula holds for the blur with this variance in it.
+REBLUR = 1.0  # pixels: the sigma that the photograph is blurred by again, sigma0 of the paper
+# Central differences blur like a box of two pixels: the paper's formula gives the blur with this variance included.
 _DIFFERENCE_SCALE = (1 / 3) ** 0.5
 
 
 def estimate(image: np.ndarray) -> np.ndarray:
-    """Sigma of the defocus of every pixel of (h, w, 3) in [0, 1]: (h, w) float32, pixels."""
+    """Estimate the defocus of an image (h, w, 3) in [0, 1]: sigma of every pixel, (h, w) float32 pixels."""
     sparse, found = sparse_map(image)
     refined = joint_bilateral(image, sparse, found)
     return propagation.propagate_laplacian(image, refined, found.astype(np.float32))
 
 
 def sparse_map(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sigma (h, w) at edges, and where they are (bool)."""
+    """Estimate sigma (h, w) at edges, and return where those are (bool)."""
     grey = edges.luma(image)
     magnitude, reblurred = (
         np.hypot(*np.gradient(x))
@@ -34,7 +34,11 @@ def sparse_map(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def joint_bilateral(image, sigma, found, reach: float = 7.0, tolerance: float = 0.1) -> np.ndarray:
-    """Average of the sparse map over edges of like colour: `reach` pixels away, `tolerance` in colour (Gaussians)."""
+    """Average the sparse map over edges of similar colour.
+
+    found: (h, w) bool, where the map has a value. reach, tolerance: sigmas of the Gaussian weights, in pixels of
+    distance and in colour.
+    """
     height, width = found.shape
     rows, columns = np.nonzero(found)
     colour = np.asarray(image, np.float32)

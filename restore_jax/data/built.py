@@ -7,19 +7,22 @@ from restore_jax.errors import InputError
 
 
 def folder_of(name: str, directory: str = "") -> pathlib.Path:
-    """Where dataset `name` has its versions: in `directory`, else where datasets are built unless told."""
+    """Return the folder of a dataset's versions: in `directory`, or by default in `catalogue.data_folder()`."""
     place = name if "/" in name else "/".join(catalogue.dataset_and_config(name))
     return pathlib.Path(directory or catalogue.data_folder()).expanduser() / place
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path | None:
-    """The newest version in a dataset's folder, None if it is not built."""
-    # What a killed build left is called incomplete.*.
+    """Return the newest version in a dataset's folder, None if it is not built."""
+    # A killed build leaves a folder incomplete.*, which does not match.
     return max((path for path in folder.glob("[0-9]*.*.*") if path.is_dir()), default=None)
 
 
 def open_newest(name: str, directory: str = ""):
-    """The TFDS builder of the newest version of dataset `name`. InputError if it is not built, or TFDS is missing."""
+    """Open the newest version of dataset `name` as a TFDS builder.
+
+    Raises InputError if it is not built, or if TFDS is missing.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError:
@@ -32,7 +35,7 @@ def open_newest(name: str, directory: str = ""):
 
 
 def built(name: str, split: str, directory: str = ""):
-    """`open_newest` of a dataset that has `split`. InputError besides if it has not."""
+    """Open the newest version as `open_newest` does; raises InputError too if it has no `split`."""
     builder = open_newest(name, directory)
     if split not in builder.info.splits:
         raise InputError(f"{name}: has no split {split!r}, but {', '.join(builder.info.splits)}")
@@ -40,9 +43,9 @@ def built(name: str, split: str, directory: str = ""):
 
 
 def records(builder, split: str, features):
-    """The split's examples, by number; of their features only these are decoded."""
+    """Read the split's examples by number, decoding only these of their features."""
     import tensorflow_datasets as tfds
 
-    # Without TensorFlow TFDS knows no PartialDecoding.
+    # TFDS has no PartialDecoding without TensorFlow.
     skipped = {feature: tfds.decode.SkipDecoding() for feature in builder.info.features if feature not in features}
     return builder.as_data_source(split, decoders=skipped)

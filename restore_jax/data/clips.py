@@ -1,4 +1,4 @@
-"""Sources of clips: scenes for the virtual camera from folders of photographs and videos, and RealMCVSR as built."""
+"""Sources of clips: photographs and videos that the virtual camera films, and the dataset RealMCVSR."""
 
 import dataclasses
 import pathlib
@@ -12,40 +12,43 @@ from restore_jax.errors import InputError
 from restore_jax.io.photos import FORMATS, from_float, read_photo, to_float
 
 MAX_SIDE = 2048  # larger photographs are halved until they fit
-FEATURES = {"lrs": "ultra_wide", "refs": "wide", "teles": "tele"}  # of RealMCVSR
+FEATURES = {"lrs": "ultra_wide", "refs": "wide", "teles": "tele"}  # {view: feature of RealMCVSR}
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 
 
 def open_scenes(data) -> "Scenes":
-    """Source "triple_camera": what lies in data.folders. InputError for a folder without photographs and videos."""
+    """Open the source "triple_camera": the photographs and videos in data.folders.
+
+    Raises InputError for a folder that has neither, and for values of `data` that no camera has.
+    """
     check_views(data.views)
     if not data.size:
-        raise InputError("data.size is 0: of scenes only windows are filmed")
+        raise InputError("data.size is 0: a virtual camera films windows, whose side must be given")
     if data.reduction not in (1, 2, 4):
         raise InputError(f"data.reduction is {data.reduction}, must be 1, 2 or 4")
     if unknown := set(data.camera) - {field.name for field in dataclasses.fields(Options)}:
         raise InputError(f"data.camera has {', '.join(sorted(unknown))}: it sets fields of triple_camera.Options")
-    found = []
+    scenes = []
     for folder in map(pathlib.Path, data.folders):
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder")
-        # Names with a dot in front are hidden: macOS leaves such files beside photographs on foreign disks.
+        # Names that begin with a dot are hidden: macOS leaves such files beside photographs on other disks.
         files = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
         usable = [path for path in files if path.suffix.lower() in (*FORMATS, *VIDEOS)]
         if not usable:
             raise InputError(f"{folder}: holds neither photographs nor videos ({', '.join([*FORMATS, *VIDEOS])})")
-        found += usable
-    return Scenes(found, data)
+        scenes += usable
+    return Scenes(scenes, data)
 
 
 def check_views(views) -> None:
-    """InputError for a name that is not of triple_camera.VIEWS."""
+    """Raise InputError for a name that is not in triple_camera.VIEWS."""
     if unknown := sorted(set(views) - set(VIEWS)):
         raise InputError(f"data.views names {', '.join(unknown)}; clips have {', '.join(VIEWS)}")
 
 
 class Scenes:
-    """Photographs, each an example, and videos, of which every data.num_frames frames are one.
+    """Examples of scenes: each photograph is one, and each run of data.num_frames frames of a video.
 
     An example is {"scene": (h, w, 3) or (t, h, w, 3) uint8, "number": its index}.
     """
@@ -86,9 +89,10 @@ class Scenes:
 
 
 def open_real_clips(data) -> "RealClips":
-    """Source "realmcvsr": data.split of RealMCVSR as built in data.directory, at data.reduction 4, 2 or 1 (HD itself).
+    """Open the source "realmcvsr": data.split of RealMCVSR as built in data.directory.
 
-    data.name: "realmcvsr", or "realmcvsr_partial" for a part of it. InputError if what data.views need is not built.
+    data.reduction: 4, 2, or 1 for HD itself. data.name: "realmcvsr", or "realmcvsr_partial" for a part of it. Raises
+    InputError if what data.views need is not built.
     """
     check_views(data.views)
     if data.reduction not in (1, 2, 4):
@@ -110,10 +114,11 @@ def open_real_clips(data) -> "RealClips":
 
 
 class RealClips:
-    """Windows of data.num_frames frames around each frame of a dataset; past a clip's ends its last frames repeat.
+    """Examples of clips: a window of data.num_frames frames around each frame of a dataset.
 
-    parts: (records, {view: feature}); clips: {name: number of frames}, in the order of the records.
-    An example holds whole frames (t, h, w, 3) of the views, and "hr" (h, w, 3) of the middle one.
+    Past a clip's ends its first or last frame repeats. parts: (records, {view: feature}). clips: {name: number of
+    frames}, in the order of the records. An example holds whole frames (t, h, w, 3) of the views, and "hr" (h, w, 3) of
+    the middle one.
     """
 
     def __init__(self, parts, clips, data):
@@ -133,7 +138,7 @@ class RealClips:
             if "hr" in views:
                 example["hr"] = frames[index][views["hr"]]
                 continue
-            found = {number: frames[int(number)] for number in np.unique(window)}  # each decoded once
+            decoded = {number: frames[int(number)] for number in np.unique(window)}  # each decoded once
             for view, feature in views.items():
-                example[view] = np.stack([found[number][feature] for number in window])
+                example[view] = np.stack([decoded[number][feature] for number in window])
         return example

@@ -1,13 +1,13 @@
-"""Dead leaves: discs of a power law of sizes that hide one another, with the statistics of photographs.
+"""Dead leaves: pictures of discs that hide one another, with the statistics of photographs, for use without data.
 
-Lee, Mumford and Huang, "Occlusion models for natural images", IJCV 2001. For trying things where there is no data.
+Source: Lee, Mumford and Huang 2001, "Occlusion models for natural images", IJCV.
 """
 
 import numpy as np
 
 
 def dead_leaves(rng: np.random.Generator, size: tuple[int, int], smallest: float = 2.0) -> np.ndarray:
-    """A picture (height, width, 3) uint8 of textured discs whose radii r, in pixels, are distributed as r^-3."""
+    """Draw a picture (height, width, 3) uint8 of textured discs whose radii r, in pixels, are distributed as r^-3."""
     import cv2
 
     height, width = size

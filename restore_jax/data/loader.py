@@ -1,8 +1,8 @@
-"""Batches, by Grain. What batch number `step` holds is a pure function of (source, seed, step).
+"""Batches, by Grain. The content of batch number `step` is a pure function of (source, seed, step).
 
-A restart at any step, with any number of processes and workers, sees the batches it would have seen: the whole run is
-one endless row of examples, each epoch shuffled anew, of which batch `step` is rows step * B to (step + 1) * B, and
-process p of P makes the p-th of P equal parts of it.
+So a run that is restarted at any step, with any number of processes and workers, sees the batches it would have seen.
+The whole run is one endless sequence of examples, each epoch shuffled anew; batch `step` is examples step * B to
+(step + 1) * B of it, and process p of P makes the p-th of P equal parts of the batch.
 """
 
 import functools
@@ -23,17 +23,17 @@ try:
 except ImportError as error:
     raise InputError("training needs what restore-jax[data] installs: pip install 'restore-jax[data]'") from error
 
-THREADS, AHEAD = 4, 4  # reading threads of a process, batches they are ahead by
-ENDLESS = 2**40  # rows: of Grain's own endless repeat batches of one row overflow
+THREADS, AHEAD = 4, 4  # threads that read in a process, and batches that they read ahead
+ENDLESS = 2**40  # examples; Grain's own endless repeat overflows in batches of one example
 
 
 def training_batches(
     source, data, seed: int, first: int, process: int = 0, processes: int = 1, keep: Callable = training_example
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches number `first` on, this process's part of each: {view: (b, size, size, 3)}. Close it when done.
+    """Yield this process's part of each batch from number `first` on: {view: (b, size, size, 3)}. Close it when done.
 
-    data: config.data; data.batch_size is of all processes together, data.workers the processes that read (0: threads
-    of this one). Raises ValueError if the batch does not divide.
+    data: config.data. data.batch_size counts all processes together; data.workers is the number of processes that read
+    (0: threads of this one). Raises ValueError if the processes do not divide the batch.
     """
     part = _part(data.batch_size, processes)
     rows = grain.MapDataset.source(source).seed(seed).shuffle().repeat(ENDLESS // len(source))
@@ -43,7 +43,7 @@ def training_batches(
 
 
 def merged(iterators) -> Iterator[dict[str, np.ndarray]]:
-    """Batches with the views of all iterators' batches; closes them."""
+    """Merge the views of several iterators' batches into one batch; closes the iterators at the end."""
     try:
         for batches in zip(*iterators, strict=True):
             yield {view: rows for batch in batches for view, rows in batch.items()}
@@ -53,10 +53,10 @@ def merged(iterators) -> Iterator[dict[str, np.ndarray]]:
 
 
 def evaluation_batches(source, data, process: int = 0, processes: int = 1) -> Iterator[dict[str, np.ndarray]]:
-    """Every example once, in order, this process's part of each batch.
+    """Yield every example once, in order: this process's part of each batch.
 
-    The last batch is filled up with copies. Besides the views: "index" (b,) int32, the example's number, and "mask"
-    (b,) bool, False for copies. data.size 0 takes whole pictures, which then are of one size.
+    The last batch is filled up with copies. Besides its views a batch has "index" (b,) int32, the example's number, and
+    "mask" (b,) bool, False for copies. data.size 0 takes whole pictures, which must have one size.
     """
     part = _part(data.batch_size, processes)
     first = evaluation_example(source[0], data)
@@ -89,7 +89,7 @@ def _part(batch_size, processes):
 def _iterate(batches, workers):
     rows = batches.to_iter_dataset(grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD))
     if workers:
-        # Grain asks absl's flags for its settings, and they refuse before someone has parsed them.
+        # Grain reads its settings from absl's flags, which raise until they have been parsed.
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         rows = rows.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _begin_worker)
@@ -101,13 +101,13 @@ def _iterate(batches, workers):
 
 
 def _begin_worker(index, count):
-    """A reading process leaves Ctrl-C and SIGTERM, which go to all processes of a run, to the one that trains."""
+    """Ignore Ctrl-C and SIGTERM in a reading process: the process that trains handles them and stops the others."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent():
-    # Else it would wait for a killed trainer for ever.
+    # Without this it would wait for ever for a trainer that was killed.
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -1,17 +1,22 @@
-"""Where training examples come from: `open_source(config.data)` gives something with `len` and `[i]`.
+"""Sources of training examples: `open_source(config.data)` returns something with `len` and `[i]`.
 
 An example is a dict of views, (h, w, 3) uint8 or uint16 arrays of one size:
     sharp                    alone: the task defocuses it
     blurred, sharp           a pair
     left, right              besides these, the views of a dual-pixel camera
     real                     alone: a defocused photograph without a truth
-    binary, binary_map       a photograph, and what is blurred in it
-or what clips of several cameras are cut from (see `transforms.training_example`):
+    binary, binary_map       a photograph, and a map of where it is blurred
+or the material that clips of several cameras are cut from (see `transforms.training_example`):
     scene, number            (h, w, 3) or (t, h, w, 3), a photograph or a clip of a video that a virtual camera films
     lrs, refs, hr, ...       whole frames (t, h, w, 3), the truth hr (h, w, 3), by the names of `triple_camera.VIEWS`
-Sources: "photos" (folders of sharp photographs), "pairs" (folders that hold blurred/ and sharp/, and may hold left/ and
-right/), "tfds" (a dataset that `restore-jax data build` made), "dead_leaves" (drawn, needs no data),
-"triple_camera" (photographs and videos for the virtual camera), "realmcvsr" (that dataset, built).
+
+Sources, by the name in data.source:
+    photos                   folders of sharp photographs
+    pairs                    folders that hold blurred/ and sharp/, and may hold left/ and right/
+    tfds                     a dataset that `restore-jax data build` made
+    dead_leaves              pictures that are drawn, for use without data
+    triple_camera            photographs and videos, which the virtual camera films
+    realmcvsr                the dataset RealMCVSR, built
 """
 
 import pathlib
@@ -29,7 +34,7 @@ from restore_jax.io.finding import find_photos
 from restore_jax.io.photos import from_float, read_photo
 
 MAX_SIDE = 1024  # larger sharp photographs are halved until they fit: sharper, and they all stay in memory
-FOLDERS = {  # of pairs: the view, and what its folder may be called
+FOLDERS = {  # {view of a pair: names that its folder may have}
     "blurred": ("blurred", "source", "input"),
     "sharp": ("sharp", "target", "gt"),
     "left": ("left",),
@@ -37,7 +42,7 @@ FOLDERS = {  # of pairs: the view, and what its folder may be called
     "binary": ("image",),
     "binary_map": ("map", "gt"),
 }
-FEATURES = {  # of datasets: the view, and what its feature may be called
+FEATURES = {  # {view: names that its feature may have in a dataset}
     "blurred": ("combined", "source"),
     "sharp": ("target",),
     "left": ("left",),
@@ -49,10 +54,12 @@ FEATURES = {  # of datasets: the view, and what its feature may be called
 
 
 def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
-    """The source that `data` (config.data or config.evaluation.data) describes. Raises InputError if it is not there.
+    """Open the source that `data` (config.data or config.evaluation.data) describes. Raises InputError if there is
+    none.
 
-    data.source, data.folders (photos, pairs, triple_camera) or data.name (tfds), data.split, data.directory (tfds,
-    realmcvsr), data.views (all but photos), data.cache_mb: decoded pictures kept in memory.
+    It reads data.source; data.folders for photos, pairs and triple_camera; data.name for tfds; data.split and
+    data.directory for tfds and realmcvsr; data.views for all but photos; data.cache_mb, the megabytes of decoded
+    pictures that are kept in memory.
     """
     openers = {
         "photos": _photos,
@@ -71,9 +78,10 @@ def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
 
 
 class Files:
-    """Examples as files: a list of {view: path}, of which `data` (see open_source) says what is cut.
+    """Examples from files: a list of {view: path}; `data` (see open_source) says what is cut from them.
 
-    max_side: pictures are reduced to 8 bits, and halved until they fit; without, a view has 8 or 16 bits throughout.
+    max_side: reduce pictures to 8 bits and halve them until they fit. Without it they stay as they are, and all of a
+    view's pictures must have the same number of bits, 8 or 16.
     """
 
     def __init__(self, examples: Sequence[Mapping[str, pathlib.Path]], data, max_side: int | None = None):
@@ -95,12 +103,12 @@ class Files:
             return halved(from_float(photo.pixels, np.uint8), self._max_side)
         if _dtype(photo) != self._dtypes[view]:
             first = self._examples[0][view]
-            raise InputError(f"{path}: is {_dtype(photo).__name__}, but {first} {self._dtypes[view].__name__}")
+            raise InputError(f"{path}: is {_dtype(photo).__name__}, but {first} is {self._dtypes[view].__name__}")
         return from_float(photo.pixels, self._dtypes[view])
 
 
 class DeadLeaves:
-    """Drawn pictures, the same for each view, for trying a configuration where there is no data."""
+    """Drawn pictures, equal in all views, for trying a configuration without data."""
 
     def __init__(self, views: Sequence[str] = ("sharp",)):
         self._views = views
@@ -113,7 +121,7 @@ class DeadLeaves:
 
 
 class DrawnScenes:
-    """Drawn pictures that a virtual camera films, for trying a configuration where there is no data."""
+    """Drawn pictures that a virtual camera films, for trying a configuration without data."""
 
     def __len__(self):
         return 16
@@ -123,7 +131,7 @@ class DrawnScenes:
 
 
 class Dataset:
-    """A prepared TFDS dataset, its features by the names of views."""
+    """A built TFDS dataset, whose features have the names of views."""
 
     def __init__(self, records, features: Mapping[str, str], data):
         self._records, self._features, self._data = records, features, data
@@ -139,7 +147,7 @@ class Dataset:
 
 
 class Cached:
-    """A source whose decoded examples stay in memory up to `limit` bytes; the rest is decoded anew each time."""
+    """A source whose decoded examples stay in memory up to `limit` bytes; others are decoded each time."""
 
     def __init__(self, source, limit: int):
         self._source, self._limit = source, limit
@@ -161,7 +169,7 @@ class Cached:
                     self._size += size
         return example
 
-    # Worker processes start without what was read here.
+    # Worker processes start with an empty cache.
     def __getstate__(self):
         return {"_source": self._source, "_limit": self._limit}
 
@@ -171,11 +179,11 @@ class Cached:
 
 
 def check_views(views: Mapping[str, np.ndarray], name, data) -> None:
-    """Raises InputError unless all views are (h, w, c) of one size, of which what `data` says can be cut."""
+    """Raise InputError unless all views are (h, w, c) of one size, large enough for the crop that `data` asks for."""
     sizes = {view: array.shape[:2] for view, array in views.items()}
     if len(set(sizes.values())) > 1:
-        said = ", ".join(f"{view} {shape[1]}x{shape[0]}" for view, shape in sizes.items())
-        raise InputError(f"{name}: its views differ in size: {said}")
+        listing = ", ".join(f"{view} {shape[1]}x{shape[0]}" for view, shape in sizes.items())
+        raise InputError(f"{name}: its views differ in size: {listing}")
     try:
         cut_size(views, data)
     except InputError as error:
@@ -183,22 +191,22 @@ def check_views(views: Mapping[str, np.ndarray], name, data) -> None:
 
 
 def is_pairs(folder) -> bool:
-    """Whether `folder` holds pairs: a folder of blurred and one of sharp pictures."""
+    """Say whether `folder` holds pairs: a folder of blurred and one of sharp pictures."""
     return all(view_folder(folder, view) is not None for view in ("blurred", "sharp"))
 
 
 def _plain_views(data):
-    """What plain pictures are taken for: sharp ones, from which the task makes the others, if it knows those."""
+    """Return the views that plain pictures stand for: sharp ones, from which the task makes the other views."""
     return ("sharp",) if "sharp" in data.views else tuple(data.views)
 
 
 def has_view(folder, view: str) -> bool:
-    """Whether `folder` holds a folder of that view's pictures."""
+    """Say whether `folder` holds a folder of that view's pictures."""
     return view_folder(folder, view) is not None
 
 
 def view_folder(folder, view: str) -> pathlib.Path | None:
-    """Where `folder` has that view's pictures, or None."""
+    """Return the folder of that view's pictures in `folder`, or None."""
     for name in FOLDERS[view]:
         if (path := pathlib.Path(folder) / name).is_dir():
             return path
@@ -227,7 +235,7 @@ def _pairs(data):
 
 
 def by_stem(folder) -> dict[str, pathlib.Path]:
-    """The pictures of a folder by their names without endings. InputError if two have the same."""
+    """Return {name without ending: path} of a folder's pictures; raises InputError if two have the same name."""
     paths = {}
     for path in find_photos([folder]):
         if path.stem in paths:
@@ -238,13 +246,13 @@ def by_stem(folder) -> dict[str, pathlib.Path]:
 
 def _tfds(data):
     builder = built(data.name, data.split, data.directory)
-    chosen = {}
+    features = {}
     for view in data.views:
         there = [feature for feature in FEATURES[view] if feature in builder.info.features]
         if not there:
             raise InputError(f"{data.name}: has no {view} pictures")
-        chosen[view] = there[0]
-    return Dataset(records(builder, data.split, chosen.values()), chosen, data)
+        features[view] = there[0]
+    return Dataset(records(builder, data.split, features.values()), features, data)
 
 
 def _dtype(photo):

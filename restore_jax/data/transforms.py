@@ -1,7 +1,7 @@
-"""What is done to an example on the host: NumPy, one random generator an example, the same for all its views.
+"""Cropping, reducing and turning of examples on the host, in NumPy, alike for all views of an example.
 
-Pictures keep their dtype; colour, noise and defocus are the task's, on the device (but for those that a virtual camera
-films, whose views differ in them). Clips have time first.
+Pictures keep their dtype. Colour, noise and defocus are added by the task, on the device; only the virtual camera adds
+colour and noise here, because its views differ in them. Clips have time as their first axis.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,20 @@ Example = Mapping[str, np.ndarray]
 
 
 def training_example(example: Example, rng: np.random.Generator, data) -> dict[str, np.ndarray]:
-    """What is trained on of any source's example: of a scene a `training_window`, of clips a `training_clip`, of
-    pictures a `training_crop`."""
+    """Cut what a step trains on from any source's example.
+
+    A scene gives a `training_window`, clips give a `training_clip`, pictures a `training_crop`.
+    """
     if "scene" in example:
         return training_window(example["scene"], rng, data)
     return (training_clip if "lrs" in example else training_crop)(example, rng, data)
 
 
 def evaluation_example(example: Example, data) -> dict[str, np.ndarray]:
-    """The same without chance, of the middle: a scene is filmed in one way of its own; clips may be whole (size 0)."""
+    """Cut the middle of an example, without chance, for evaluation.
+
+    A scene is filmed in the one way that its number seeds; clips and pictures may be whole (data.size 0).
+    """
     if "scene" in example:
         with_own = np.random.default_rng([int(example["number"]), 7])
         return training_window(example["scene"], with_own, data)
@@ -32,17 +37,18 @@ def evaluation_example(example: Example, data) -> dict[str, np.ndarray]:
 
 
 def training_crop(example: Example, rng: np.random.Generator, data) -> dict[str, np.ndarray]:
-    """Reduce, cut, and flip and turn at random, as `data` says.
+    """Reduce an example's pictures at random, cut a crop, and flip and turn it at random, as `data` says.
 
-    data.size: side of the crop. data.margin: cut around it where defocus is still to be rendered, whose blur reaches
-    in. data.scale_probability, data.min_scale: how often, and down to what, a picture is
-    reduced. data.turn: flips and quarter turns, which would break the disparity of real dual-pixel views.
+    data.size: side of the crop in pixels. data.margin: pixels that are cut around it where defocus is still to be
+    rendered, because blur reaches in from there. data.scale_probability, data.min_scale: how often a picture is
+    reduced, and to what factor at least. data.turn: whether to flip and to turn by quarters, which would break the
+    disparity of real dual-pixel views.
     """
     reduced = rng.random() < data.scale_probability
     scale = rng.uniform(data.min_scale, 1.0) if reduced else 1.0
     height, width = next(iter(example.values())).shape[:2]
     size = cut_size(example, data)
-    # A window of size / scale pixels, reduced to size: the same as reducing all and cutting, but cheaper.
+    # Cutting size / scale pixels and reducing them is cheaper than reducing the whole picture and cutting.
     window = min(round(size / scale), height, width)
     top, left = rng.integers(height - window + 1), rng.integers(width - window + 1)
     flip, quarters = (rng.random() < 0.5, rng.integers(4)) if data.turn else (False, 0)
@@ -55,7 +61,7 @@ def training_crop(example: Example, rng: np.random.Generator, data) -> dict[str,
 
 
 def central_crop(example: Example, data) -> dict[str, np.ndarray]:
-    """The middle of an example, data.size pixels a side and the margin; with size 0 all, to the last multiple of 8."""
+    """Cut the middle of an example: data.size pixels a side and the margin; size 0 cuts sides to multiples of 8."""
     height, width = next(iter(example.values())).shape[:2]
     if data.size:
         rows = columns = cut_size(example, data)
@@ -66,12 +72,12 @@ def central_crop(example: Example, data) -> dict[str, np.ndarray]:
 
 
 def training_clip(example: Example, rng: np.random.Generator, data) -> dict[str, np.ndarray]:
-    """Crops of a clip's whole frames that show the same (networks.md, "Crops"), with views and sizes of
-    `triple_camera.training_window`.
+    """Cut crops that show the same from the whole frames of a clip's cameras (docs/networks.md 4, "Crops").
 
-    The ultra-wide's crop lies anywhere in the wide camera's field of view. The references' crops show the same, but
-    up to data.shift of their LR pixels further right and down (the random translation of dissertation 5.4), and inside
-    their frames: a telephoto's crop is the nearest there is. Raises InputError for frames too small.
+    Views and sizes are those of `triple_camera.training_window`. The ultra-wide's crop lies anywhere in the wide
+    camera's field of view. The references' crops show the same place, moved right and down by up to data.shift of their
+    LR pixels (the random translation of dissertation 5.4). They stay inside their frames: a telephoto's crop is the
+    nearest possible. Raises InputError for frames that are too small.
     """
     height, width = example["lrs"].shape[1:3]
     margin = np.array([height, width]) // 4
@@ -84,7 +90,7 @@ def training_clip(example: Example, rng: np.random.Generator, data) -> dict[str,
 
 
 def central_clip(example: Example, data) -> dict[str, np.ndarray]:
-    """The middle of a clip's frames, as `training_clip` cuts it, without shift; with size 0 whole frames."""
+    """Cut the middle of a clip's frames as `training_clip` does, but without shift; data.size 0 keeps whole frames."""
     if not data.size:
         return {view: example[view] for view in data.views}
     corner = (np.array(example["lrs"].shape[1:3]) - data.size) // 2
@@ -92,7 +98,7 @@ def central_clip(example: Example, data) -> dict[str, np.ndarray]:
 
 
 def _aligned(example, corner, shifts, data):
-    """Crops at `corner` (y, x) of the ultra-wide LR frame and where the others show the same, plus a shift."""
+    """Cut crops at `corner` (y, x) of the ultra-wide LR frame, and where the others show that place, plus a shift."""
     frame = np.array(example["lrs"].shape[1:3])
     crops = {}
     for view in data.views:
@@ -110,7 +116,7 @@ def _aligned(example, corner, shifts, data):
 
 
 def cut_size(example: Example, data) -> int:
-    """The side of what is cut: data.size, and a margin for what is still to be rendered. InputError if too large."""
+    """Return the side of the crop: data.size and the margin on both sides; raises InputError if it is too large."""
     size = data.size + (0 if "blurred" in example else 2 * data.margin)
     height, width = next(iter(example.values())).shape[:2]
     if min(height, width) < size:
@@ -119,7 +125,7 @@ def cut_size(example: Example, data) -> int:
 
 
 def halved(photo: np.ndarray, max_side: int) -> np.ndarray:
-    """A picture (h, w, 3), by means of 2x2 halved until no side is over max_side."""
+    """Halve a picture (h, w, 3) by 2x2 means until no side is over max_side."""
     import cv2
 
     while max(photo.shape) > max_side:

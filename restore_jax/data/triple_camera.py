@@ -1,10 +1,10 @@
-"""A virtual phone: ultra-wide, wide and telephoto videos of one scene, made of a photograph or of a video.
+"""A virtual phone: makes ultra-wide, wide and telephoto videos of one scene from a photograph or a video.
 
-The scene is a photograph under a smoothly moving camera, or a video, with cut-outs that move on their own before it, so
-that there is occlusion. The three cameras look through one centre, at 1x, 2x and 5x zoom (dissertation 5.4: 30, 59 and
-147 mm); each has a small misalignment, exposure, colour and noise of its own. HR views are sampled as the mean of what
-a pixel covers; LR views are reduced from them by MATLAB's imresize, by 4 as the pre-training stage has it (5.3.1), or
-are the HR views themselves, as in the adaptation stage (5.3.2).
+The scene is a photograph under a smoothly moving camera, or a video. Cut-outs move before it, so that there is
+occlusion. The three cameras look through one centre, at 1x, 2x and 5x zoom (dissertation 5.4: 30, 59 and 147 mm). Each
+has a small misalignment, exposure, colour and noise of its own. A pixel of an HR view is the mean of what it covers. LR
+views are reduced from HR views by MATLAB's imresize, by 4 as in the pre-training stage (5.3.1), or are the HR views
+themselves, as in the adaptation stage (5.3.2).
 
 All lengths, in `Options` too, are pixels of the ultra-wide LR frame.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from restore_jax.ops.imresize import imresize
 
 WIDE, TELE = 2.0, 5.0  # zooms
-TELE_CROP = 4 / 5  # telephoto crops are reduced by this, to 4x the ultra-wide's pixels (networks.md, "Crops")
+TELE_CROP = 4 / 5  # telephoto crops are reduced by this, to 4x the ultra-wide's pixels (docs/networks.md 4, "Crops")
 SLACK = 1.15  # a cubic spline may sample this much coarser than the picture without visible aliasing
 VIEWS = ("lrs", "refs", "teles", "hr", "hrs", "refs_hr", "teles_hr")
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)], np.float32)
@@ -28,7 +28,7 @@ _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The largest of what is drawn at random; all 0: three ideal cameras that stand still."""
+    """The largest values of what is drawn at random. All 0 means three ideal cameras that stand still."""
 
     pan: float = 2.0  # pixels a frame
     turn: float = 0.4  # degrees a frame
@@ -37,17 +37,21 @@ class Options:
     tilt: float = 5.0  # degrees between the camera and the photograph
     occluders: int = 2
     occluder_speed: float = 3.0  # pixels a frame, relative to the scene
-    misalignment: float = 0.5  # pixels; also degrees, and percent of scale
-    gain: float = 0.05  # relative, of exposure; of a colour a third of it
-    noise: float = 0.01  # sigma of HR pixels, in [0, 1]
+    misalignment: float = 0.5  # pixels of shift, degrees of turn and percent of scale
+    gain: float = 0.05  # relative change of exposure; a colour's is a third of it
+    noise: float = 0.01  # sigma of the noise of HR pixels in [0, 1]
 
 
 STILL = Options(pan=0.0, turn=0.0, zoom=0.0, shake=0.0, tilt=0.0, occluders=0)
 
 
 class Camera(NamedTuple):
-    """pitch: its pixels in one of the ultra-wide LR frame. size: (height, width) in its pixels. shift: how far it may
-    look off the ultra-wide's centre, or None for the ultra-wide itself, which the others are misaligned with."""
+    """A camera of the phone.
+
+    pitch: how many of its pixels fit along one of the ultra-wide LR frame. size: (height, width) in its pixels. shift:
+    how far its view may lie off the ultra-wide's centre; None for the ultra-wide, against which the others are
+    misaligned.
+    """
 
     pitch: float
     size: tuple[int, int]
@@ -62,11 +66,15 @@ def triple_streams(
     options: Options | None = None,
     reduction: int = 4,
 ) -> dict[str, np.ndarray]:
-    """Whole videos of the three cameras, whose fields of view share their centre, of (t, h, w, 3) or (h, w, 3) uint8.
+    """Film a photograph (h, w, 3) or a video (t, h, w, 3), uint8, with all three cameras, whose views share a centre.
 
-    size: (height, width) of LR frames. num_frames: of a photograph; of a video at most so many. options: of a video the
-    default has no motion but its own. reduction: of HR to LR. As much of the scene is seen as fits; its pixels should
-    be at least twice as fine as HR ones, or the wide views gain nothing (five times for the telephoto's).
+    Args:
+      size: (height, width) of LR frames.
+      num_frames: how many frames to film of a photograph, or at most of a video.
+      options: by default a photograph is filmed with `Options()`, a video without any motion but its own.
+      reduction: factor between HR and LR.
+    As much of the scene is seen as fits. Its pixels should be at least twice as fine as HR ones for the wide views to
+    gain anything, five times for the telephoto's.
     Returns uw_lr, wide_lr, tele_lr (t, *size, 3) and uw_hr, wide_hr, tele_hr (t, reduction height, reduction width, 3),
     uint8. The truth uw_hr is free of the noise that uw_lr was made from.
     """
@@ -87,11 +95,12 @@ def triple_streams(
 
 
 def training_window(scene: np.ndarray, rng: np.random.Generator, data) -> dict[str, np.ndarray]:
-    """Aligned crops of the cameras' videos, anywhere in the scene, (t, h, w, 3) or (h, w, 3) uint8.
+    """Film aligned crops with the cameras, anywhere in a scene (h, w, 3) or (t, h, w, 3), uint8.
 
-    data.num_frames, of which a video has as many; data.size: side of the ultra-wide LR crop; data.reduction: of HR to
-    LR, 1, 2 or 4; data.views: of VIEWS; data.shift: how far the reference crops may lie off it, in their own LR pixels;
-    data.turn: flips and quarter turns; data.camera: fields of `Options`.
+    data.num_frames: frames to film, as many as a video has. data.size: side of the ultra-wide LR crop. data.reduction:
+    factor between HR and LR, 1, 2 or 4. data.views: names out of VIEWS. data.shift: how far a reference's crop may lie
+    off the ultra-wide's, in its own LR pixels. data.turn: whether to flip and turn by quarters. data.camera: fields of
+    `Options`.
     Returns the views of data.views, uint8, for size s and reduction r:
         lrs (t, s, s, 3), hr (r s, r s, 3), the truth of the centre frame t // 2, hrs (t, r s, r s, 3), that of all
         refs (t, 2 s, 2 s, 3), refs_hr (t, 2 r s, 2 r s, 3)      the wide camera, LR and HR
@@ -118,7 +127,7 @@ def training_window(scene: np.ndarray, rng: np.random.Generator, data) -> dict[s
 
 
 def least_side(data) -> int:
-    """Pixels a side that a scene must have for the sharpest of data.views to show what the others do not."""
+    """Return how many pixels a side a scene needs for the sharpest of data.views to show more than the others."""
     return round(_finest_zoom(data.views) * data.reduction * data.size)
 
 
@@ -127,7 +136,7 @@ def _finest_zoom(views):
 
 
 def turned(views: dict[str, np.ndarray], rng: np.random.Generator, turn: bool) -> dict[str, np.ndarray]:
-    """All views (..., h, w, 3) flipped and turned by quarters alike, at random if `turn`."""
+    """Flip and turn all views (..., h, w, 3) by quarters alike, at random, if `turn`."""
     flip, quarters = (rng.random() < 0.5, rng.integers(4)) if turn else (False, 0)
 
     def one(view):
@@ -150,10 +159,11 @@ def film(
     options: Options,
     fineness: float,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What each camera sees of the scene's frames: two (t, height, width, 3) uint8, without and with its noise.
+    """Film the scene's frames with each camera: {camera: two (t, height, width, 3) uint8, without and with noise}.
 
-    fineness: pixels of the scene that a pixel of the ultra-wide LR frame is wide: about so many, or twice or four
-    times as many, or less if no more fit (inf: as many as fit). Which, and the place, is drawn.
+    fineness: how many pixels of the scene a pixel of the ultra-wide LR frame covers along a side. It is about that
+    many, or, drawn at random, twice or four times as many; fewer if the scene is too small (inf: as many as fit). The
+    place is drawn too.
     """
     moves = _path(rng, len(frames), options, options.pan)
     offsets = {name: _misalignment(rng, camera, options) for name, camera in cameras.items()}
@@ -163,7 +173,7 @@ def film(
     occluders = [_occluder(rng, len(frames), reach, options) for _ in range(rng.integers(options.occluders + 1))]
     looks = {name: [] for name in cameras}
     for t, frame in enumerate(frames):
-        if t == 0 or frame is not frames[t - 1]:  # of a photograph it is
+        if t == 0 or frame is not frames[t - 1]:  # a photograph's frames are one array
             scene = _Pyramid(frame)
         before = [occluder.at(t) for occluder in occluders]
         for name, camera in cameras.items():
@@ -176,26 +186,26 @@ def film(
 
 
 def _similarity(scale, degrees, shift):
-    """The affine map that scales, turns and then shifts."""
+    """Return the affine map that scales, turns and then shifts."""
     cos, sin = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
     return np.array([[cos, -sin, shift[0]], [sin, cos, shift[1]]])
 
 
 def _then(first, second):
-    """The affine map that is `second` after `first`."""
+    """Return the affine map that applies `first` and then `second`."""
     linear = second[:, :2] @ first
     return linear + np.array([[0, 0, 1]]) * second[:, 2:]
 
 
 def _sway(rng, count, fastest):
-    """(count,) numbers that go smoothly up and down, at most `fastest` apart."""
+    """Draw (count,) numbers that go smoothly up and down, neighbours at most `fastest` apart."""
     period, speed = rng.uniform(30, 90), rng.uniform(0, fastest)
     phase = rng.uniform(0, 2 * math.pi) + 2 * math.pi / period * (np.arange(count) - (count - 1) / 2)
     return speed * period / (2 * math.pi) * (np.sin(phase) - np.sin(phase.mean()))
 
 
 def _path(rng, count, options, speed):
-    """A moving camera: for each frame, the map of points of its view to points of the scene."""
+    """Draw a moving camera: for each frame, the map from points of its view to points of the scene."""
     along, across = _sway(rng, count, speed), 0.3 * _sway(rng, count, speed)
     heading = rng.uniform(0, 2 * math.pi)
     x, y = (
@@ -211,7 +221,7 @@ def _path(rng, count, options, speed):
 
 
 def _misalignment(rng, camera, options):
-    """The map of points of a camera's view to points of the ultra-wide's, the ideal of all others."""
+    """Draw the map from points of a camera's view to points of the ultra-wide's view."""
     if camera.shift is None:
         return _similarity(1.0, 0.0, (0.0, 0.0))
     degrees, percent, *shift = rng.uniform(-options.misalignment, options.misalignment, 4)
@@ -220,7 +230,7 @@ def _misalignment(rng, camera, options):
 
 
 def _place(shape, cameras, maps, rng, fineness):
-    """The map of points to the scene's coordinates (0 is the edge of its first pixel) that keeps all views within."""
+    """Draw the map from points to the scene's coordinates (0 is its first pixel's edge) that keeps all views inside."""
     corners = []
     for name, camera in cameras.items():
         half = np.array(camera.size[::-1]) / (2 * camera.pitch)
@@ -237,7 +247,7 @@ def _place(shape, cameras, maps, rng, fineness):
 
 
 class _Occluder(NamedTuple):
-    """A cut-out that moves: its mask, the map of points on it to the mask's pixels, what of the scene it shows."""
+    """A cut-out that moves: its mask, the map from its points to the mask's pixels, and where its texture lies."""
 
     mask: np.ndarray
     to_mask: np.ndarray
@@ -245,7 +255,7 @@ class _Occluder(NamedTuple):
     path: list[np.ndarray]
 
     def at(self, t):
-        """(mask, map of points of the scene to the mask's pixels, map of them to where the texture lies) at frame t."""
+        """Return, at frame t, the mask, the map from the scene to the mask's pixels, and that to the texture."""
         return self.mask, _then(self.path[t], self.to_mask), _then(self.path[t], self.texture)
 
 
@@ -258,9 +268,9 @@ def _occluder(rng, count, reach, options):
     radius = (1 + wobble) * side / 2 / 1.6
     outline = side / 2 + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
     mask = np.zeros((side, side), np.uint8)
-    cv2.fillPoly(mask, [np.round(16 * outline).astype(np.int32)], 255, cv2.LINE_AA, 4)  # 4 bits after the point
+    cv2.fillPoly(mask, [np.round(16 * outline).astype(np.int32)], 255, cv2.LINE_AA, 4)  # 4 fractional bits
 
-    fit = side / (reach * rng.uniform(0.2, 0.6))  # pixels of the mask a pixel of the view
+    fit = side / (reach * rng.uniform(0.2, 0.6))  # pixels of the mask for each pixel of the view
     centre = reach * rng.uniform(-0.5, 0.5, 2)
     to_mask = _similarity(fit, 0.0, side / 2 - fit * centre)
     texture = _similarity(1.0, rng.uniform(0, 360), reach * rng.uniform(-1, 1, 2))
@@ -268,13 +278,13 @@ def _occluder(rng, count, reach, options):
 
 
 class _Pyramid:
-    """A picture, halved again and again by means of 2x2."""
+    """A picture and its halves, quarters and so on, made by 2x2 means when they are first needed."""
 
     def __init__(self, picture):
         self._levels = [picture]
 
     def level(self, number):
-        """(picture, how many pixels of the first a pixel of it is wide); the last one if there are not so many."""
+        """Return (picture, width of its pixels in pixels of the first); the last level if there are fewer."""
         import cv2
 
         while len(self._levels) <= number and min(self._levels[-1].shape[:2]) >= 2:
@@ -287,15 +297,15 @@ class _Pyramid:
 
 
 def _look(scene, camera, view, to_scene, occluders):
-    """What a camera sees of a frame: (height, width, 3) uint8, each pixel the mean of about what it covers."""
+    """Film one frame with a camera: (height, width, 3) uint8, each pixel about the mean of what it covers."""
     import cv2
 
     height, width = camera.size
     fineness = math.sqrt(np.linalg.det(_then(view, to_scene)[:, :2])) / camera.pitch
     picture, coarser = scene.level(max(0, math.floor(math.log2(fineness) + 0.01)))
     to_scene = _then(to_scene, _similarity(1 / coarser, 0.0, (0.0, 0.0)))
-    k = 1 if fineness / coarser <= SLACK**2 else math.ceil(fineness / coarser)  # samples a pixel, along a side
-    step = 1 / (k * camera.pitch)  # from one sample to the next
+    k = 1 if fineness / coarser <= SLACK**2 else math.ceil(fineness / coarser)  # samples for each pixel along a side
+    step = 1 / (k * camera.pitch)  # distance of samples
     view = _then(_similarity(step, 0.0, (step - np.array([width, height]) / camera.pitch) / 2), view)
 
     seen = _sampled(picture, _then(view, to_scene), (k * width, k * height), cv2.INTER_CUBIC)
@@ -314,7 +324,7 @@ def _look(scene, camera, view, to_scene, occluders):
 
 
 def _sampled(picture, to_picture, size, interpolation, border=None):
-    """(width, height) samples of a picture, at where the map takes their middles."""
+    """Sample a picture at (width, height) places, which the map gives for the samples' middles."""
     import cv2
 
     to_numbers = to_picture - np.array([[0, 0, 0.5]])
@@ -323,7 +333,7 @@ def _sampled(picture, to_picture, size, interpolation, border=None):
 
 
 def _box(to_mask, side, shape):
-    """(rows, columns), slices of the samples that may lie on a mask of side x side, or None."""
+    """Return slices (rows, columns) of the samples that may lie on a mask of side x side, or None."""
     import cv2
 
     back = cv2.invertAffineTransform(to_mask)
@@ -334,7 +344,7 @@ def _box(to_mask, side, shape):
 
 
 def _exposed(views, rng, gain):
-    """Views times a random exposure and, weaker, colour balance."""
+    """Multiply views by a random exposure and a weaker random colour balance."""
     import cv2
 
     gains = (1 + gain * rng.uniform(-1, 1)) * (1 + gain / 3 * rng.uniform(-1, 1, 3))
@@ -343,12 +353,12 @@ def _exposed(views, rng, gain):
 
 
 def _noisy(views, rng, largest):
-    """Views with Gaussian noise of a random sigma up to `largest` of [0, 1]."""
+    """Add Gaussian noise of a random sigma, at most `largest` for values in [0, 1]."""
     import cv2
 
     if not largest:
         return views
-    # One of 256 quantiles a sample: a tenth of the time of exact normal numbers.
+    # Each sample takes one of 256 quantiles, in a tenth of the time of exact normal numbers.
     table = np.float32(255 * rng.uniform(0, largest)) * _QUANTILES
     noise = cv2.LUT(rng.integers(0, 256, views.size, np.uint8), table)
     return cv2.add(views.ravel(), noise.ravel(), dtype=cv2.CV_8U).reshape(views.shape)

@@ -1,7 +1,7 @@
 """PSNR and SSIM inside, around and outside the field of view that a frame shares with its reference (Table 5.6).
 
 The ranges are centred: "0-50" is the middle half of each side, "50-p" the middle p% without the middle 50%. A
-dataset's value is the mean over all its frames, not of its clips' means (networks.md, "FoV evaluation").
+dataset's value is the mean over all its frames, not of its clips' means (docs/networks.md 4, "FoV evaluation").
 """
 
 import functools
@@ -21,9 +21,10 @@ RULES = ("refvsr", "paper")
 
 
 def border(side: int, percent: int, rule: str = "refvsr") -> int:
-    """Pixels left out at each end of a side to keep its middle `percent`. Raises ValueError for an unknown rule.
+    """Return how many pixels are left out at each end of a side to keep its middle `percent`.
 
-    "refvsr", as the release does it: side // int(1 / ((1 - p) / 2)), whose 70% are 66.7%. "paper": the nearest pixel.
+    Rule "refvsr" is the published program's: side // int(1 / ((1 - p) / 2)), whose 70% are 66.7%. Rule "paper" rounds
+    to the nearest pixel. Raises ValueError for another rule.
     """
     if rule not in RULES:
         raise ValueError(f"no rule {rule!r}; there are {', '.join(RULES)}")
@@ -35,7 +36,7 @@ def border(side: int, percent: int, rule: str = "refvsr") -> int:
 
 
 def masks(height: int, width: int, rule: str = "refvsr") -> dict[str, np.ndarray]:
-    """{range: (height, width) bool}, for each of RANGES, where it lies."""
+    """Return {range: (height, width) bool} for each of RANGES: the pixels that belong to it."""
 
     def middle(percent):
         y, x = border(height, percent, rule), border(width, percent, rule)
@@ -50,9 +51,9 @@ def masks(height: int, width: int, rule: str = "refvsr") -> dict[str, np.ndarray
 def psnr_by_fov(
     result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], rule: str = "refvsr"
 ) -> dict[str, Float[Array, "*b"]]:
-    """{range: dB} of each frame, of the squared error over the range and all channels.
+    """Compute {range: PSNR in dB} of each frame, from the squared error over the range and all channels.
 
-    Frames in [0,1]; they are clipped, neither rounded nor cropped. ValueError as `metrics.ssim`.
+    Frames are in [0, 1]: they are clipped, neither rounded nor cropped. Raises ValueError as `metrics.ssim` does.
     """
     error = jnp.square(_difference(*checked(result, truth, 8)))
     means = _means(error, rule)
@@ -62,14 +63,17 @@ def psnr_by_fov(
 def ssim_by_fov(
     result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], rule: str = "refvsr"
 ) -> dict[str, Float[Array, "*b"]]:
-    """{range: SSIM} of each frame: the mean of `ssim_map` over the range and all channels. As `psnr_by_fov`."""
+    """Compute {range: SSIM} of each frame, the mean of `ssim_map` over the range and all channels.
+
+    Frames and errors are those of `psnr_by_fov`.
+    """
     means = _means(ssim_map(*checked(result, truth, 8)), rule)
     return {name: means[name] for name in RANGES}  # jax.jit sorts names
 
 
 @jax.jit
 def ssim_map(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"]) -> Float[Array, "*b h w 3"]:
-    """Structural similarity around each sample, in windows of 7x7 on mirrored edges: skimage's full map, range 1."""
+    """Compute the structural similarity around each sample, in 7x7 windows on mirrored edges: skimage's full map."""
     around = [(0, 0)] * (result.ndim - 3) + [(3, 3), (3, 3), (0, 0)]
     return similarity(*(jnp.pad(jnp.clip(image, 0, 1), around, "symmetric") for image in (result, truth)), "uniform7")
 
@@ -81,9 +85,9 @@ def _difference(result, truth):
 
 @functools.partial(jax.jit, static_argnums=1)
 def _means(values, rule):
-    """{range: mean over it and the channels} of (..., h, w, c)."""
+    """Return {range: mean over it and the channels} of (..., h, w, c)."""
     means = {}
     for name, mask in masks(*values.shape[-3:-1], rule).items():
-        chosen = jnp.where(jnp.asarray(mask[(None,) * (values.ndim - 3)])[..., None], values, 0)
-        means[name] = chosen.sum((-3, -2, -1)) / (int(mask.sum()) * values.shape[-1])
+        inside = jnp.where(jnp.asarray(mask[(None,) * (values.ndim - 3)])[..., None], values, 0)
+        means[name] = inside.sum((-3, -2, -1)) / (int(mask.sum()) * values.shape[-1])
     return means

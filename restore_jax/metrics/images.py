@@ -1,8 +1,8 @@
-"""Metrics, one definition each, under a named convention: what is rounded, cropped and compared, and on which scale.
+"""Metrics of pictures under named conventions, which say what is rounded, cropped and compared, and on which scale.
 
-Published numbers differ by more than methods do when their conventions differ (the range of Y alone is 1.3 dB), so no
-number is given without its convention's name. All functions take pictures as floats in [0,1], `(h, w, 3)` or
-`(b, h, w, 3)`, give one float32 per picture and can be used inside `jax.jit`.
+Different conventions change numbers by more than methods differ (the range of Y alone is worth 1.3 dB), so no number is
+given without its convention's name. All functions take pictures as floats in [0, 1], `(h, w, 3)` or `(b, h, w, 3)`,
+give one float32 a picture and can be used inside `jax.jit`.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ from restore_jax.models.lpips import LPIPS, MIN_SIDE
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
-    """How two pictures are compared.
+    """Says how two pictures are compared. Every convention clips them to [0, 1].
 
     range: scale of the values, 1 or 255: the peak of PSNR and the data range of SSIM.
-    rounded: to 8 bits first. Every convention clips to [0,1].
+    rounded: whether values are first rounded to 8 bits.
     crop: pixels left out at each border.
-    channel: "rgb", or "y": BT.601 luma on 16..235, whose peak is still `range`.
-    window: of SSIM; "uniform7": 7x7 mean, sample covariance (skimage's defaults); "gaussian11": 11x11, sigma 1.5,
-    population covariance (Wang et al. 2004).
+    channel: "rgb", or "y" for BT.601 luma on 16..235, whose peak is still `range`.
+    window: SSIM's window: "uniform7" is a 7x7 mean with sample covariance (skimage's defaults), "gaussian11" an 11x11
+      Gaussian of sigma 1.5 with population covariance (Wang et al. 2004).
     """
 
     range: float = 1.0
@@ -38,11 +38,13 @@ class Convention:
 
 
 CONVENTIONS = {
-    # Dissertation 4.3 and the IFAN release: the clipped output, mean of the pictures' values.
+    # Dissertation 4.3 and the published IFAN: the clipped output; a dataset's value is the mean of its pictures'
+    # values.
     "ifan": Convention(),
-    # Dissertation 5.4 and the RefVSR release: the same for a frame; a dataset's value is the mean of all its frames.
+    # Dissertation 5.4 and the published RefVSR: like "ifan" for a frame; a dataset's value is the mean of all its
+    # frames.
     "refvsr": Convention(),
-    # BasicSR for video on Y (Vid4, UDM10); for image super-resolution by 4 it crops as much; and on RGB (REDS).
+    # BasicSR, for videos on Y (Vid4, UDM10), for images enlarged by 4 (crops 4 pixels), and on RGB (REDS).
     "basicsr-y": Convention(range=255.0, rounded=True, channel="y", window="gaussian11"),
     "basicsr-y-crop4": Convention(range=255.0, rounded=True, channel="y", window="gaussian11", crop=4),
     "basicsr-rgb": Convention(range=255.0, rounded=True, window="gaussian11"),
@@ -52,33 +54,36 @@ CONVENTIONS = {
 def psnr(
     result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], convention: str | Convention = "ifan"
 ) -> Float[Array, "*b"]:
-    """Peak signal-to-noise ratio in dB; equal pictures give inf. ValueError as `ssim`."""
+    """Compute the peak signal-to-noise ratio in dB; equal pictures give inf. Raises ValueError as `ssim` does."""
     return _per_image(_psnr, result, truth, convention)
 
 
 def mae(
     result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], convention: str | Convention = "ifan"
 ) -> Float[Array, "*b"]:
-    """Mean absolute error, as a fraction of the range: in [0,1] under every convention. ValueError as `ssim`."""
+    """Compute the mean absolute error as a fraction of the range, in [0, 1] under every convention.
+
+    Raises ValueError as `ssim` does.
+    """
     return _per_image(_mae, result, truth, convention)
 
 
 def ssim(
     result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], convention: str | Convention = "ifan"
 ) -> Float[Array, "*b"]:
-    """Structural similarity: mean over all windows that lie inside the picture, then over channels.
+    """Compute the structural similarity, averaged over all windows inside the picture and then over channels.
 
-    ValueError for shapes that disagree or are not `(h, w, 3)` or `(b, h, w, 3)`, integers, an unknown convention and
-    pictures smaller than the convention's crop and window.
+    Raises ValueError for shapes that disagree or are not `(h, w, 3)` or `(b, h, w, 3)`, for integers, for an unknown
+    convention and for pictures smaller than the convention's crop and window.
     """
     return _per_image(_ssim, result, truth, convention)
 
 
 def lpips(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], params: dict | None) -> Float[Array, "*b"]:
-    """LPIPS v0.1 with AlexNet (Zhang et al. 2018) of pictures in [0,1], clipped, neither rounded nor cropped.
+    """Compute LPIPS v0.1 with AlexNet (Zhang et al. 2018) of pictures in [0, 1], clipped but not rounded or cropped.
 
-    `params` is what `weights.converters.lpips.convert_lpips` gives. Raises InputError, which says where to get them, if
-    it is None; ValueError as `ssim` does, and for sides under 31 pixels.
+    params: from `weights.converters.lpips.convert_lpips`. Raises InputError, which says where to get them, if it is
+    None, and ValueError as `ssim` does and for sides under 31 pixels.
     """
     if params is None:
         from restore_jax.weights.converters.lpips import MISSING
@@ -89,7 +94,7 @@ def lpips(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], par
 
 
 def checked(result, truth, least):
-    """Both pictures as float32; ValueError as `ssim`, and for sides under `least`."""
+    """Return both pictures as float32; raises ValueError as `ssim` does, and for sides under `least` pixels."""
     for name, image in (("result", result), ("truth", truth)):
         if not jnp.issubdtype(image.dtype, jnp.floating):
             raise ValueError(f"{name} is {image.dtype}: metrics take floats in [0,1]")
@@ -112,7 +117,7 @@ def _per_image(metric, result, truth, convention):
 
 
 def _prepared(image, convention):
-    """Clipped, on the convention's scale, rounded and cropped."""
+    """Clip a picture, bring it to the convention's scale, round and crop it."""
     image = jnp.clip(image, 0, 1) * convention.range
     if convention.rounded:
         image = jnp.round(image * (255 / convention.range)) * (convention.range / 255)
@@ -121,7 +126,7 @@ def _prepared(image, convention):
 
 
 def _channels(image, convention, offset=True):
-    """The channels compared, (..., h, w, c); without `offset` for differences of pictures."""
+    """Return the channels that are compared, (..., h, w, c); without `offset` for differences of pictures."""
     if convention.channel == "rgb":
         return image
     weights = np.array([65.481, 128.553, 24.966], np.float32) / 255
@@ -130,13 +135,13 @@ def _channels(image, convention, offset=True):
 
 
 def _mean(values):
-    """Mean over (h, w, c) of (..., h, w, c)."""
+    """Average (..., h, w, c) over its last three axes."""
     return values.mean((-3, -2, -1))
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def _psnr(result, truth, convention):
-    # Luma is linear: of the difference it keeps the digits that a difference of lumas loses.
+    # Luma is linear. Taken of the difference it keeps digits that a difference of two lumas loses.
     difference = _channels(_prepared(result, convention) - _prepared(truth, convention), convention, offset=False)
     return 10 * jnp.log10(convention.range**2 / _mean(difference**2))
 

@@ -1,4 +1,4 @@
-"""The structural similarity of every window of two pictures (Wang et al. 2004): what `metrics.ssim` is the mean of."""
+"""The structural similarity of every window of two pictures (Wang et al. 2004), which `metrics.ssim` averages."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ K1, K2 = 0.01, 0.03  # the stabilisers, as fractions of the range
 
 
 def window(name: str) -> np.ndarray:
-    """Weights along one axis of "uniform7" or "gaussian11"; the window is their outer product."""
+    """Return the weights along one axis of "uniform7" or "gaussian11"; the window is their outer product."""
     if name == "uniform7":
         return np.full(7, 1 / 7)
     weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
@@ -18,7 +18,10 @@ def window(name: str) -> np.ndarray:
 def similarity(
     x: Float[Array, "*b h w c"], y: Float[Array, "*b h w c"], name: str, range: float = 1.0
 ) -> Float[Array, "*b h2 w2 c"]:
-    """Of every window that lies inside, (h + 1 - n, w + 1 - n) of them; name: of `window`; range: of the values."""
+    """Compute the similarity of every window of n x n that lies inside: (h + 1 - n, w + 1 - n) of them.
+
+    name: the window, "uniform7" or "gaussian11". range: the scale of the values, 1 or 255.
+    """
     weights = window(name)
     mean_x, mean_y, xx, yy, xy = _moments(x, y, weights)
     if name == "uniform7":  # the sample covariance
@@ -30,10 +33,10 @@ def similarity(
 
 
 def _moments(x, y, window):
-    """Window means of x and y, variances and covariance, over all windows that fit.
+    """Compute the means of x and y, their variances and covariance in all windows that fit.
 
-    First along rows, then along columns, by the law of total covariance: each pass sums products of centred values, so
-    that float32 does not cancel as in E[x^2] - E[x]^2, and 2n taps do for n x n.
+    It works first along rows, then along columns, by the law of total covariance. Each pass sums products of centred
+    values: float32 does not cancel, as it would in E[x^2] - E[x]^2, and a window of n x n takes 2n taps.
     """
     within = ()
     for axis in (-2, -3):
@@ -42,17 +45,17 @@ def _moments(x, y, window):
         centred = [(float(w), a - mean_x, b - mean_y) for w, a, b in pairs]
         between = [sum(w * d[i] * d[j] for w, *d in centred) for i, j in ((0, 0), (1, 1), (0, 1))]
         spread = [b + w for b, w in zip(between, within, strict=True)] if within else between
-        # Without a barrier XLA recomputes the first pass for every tap of the second.
+        # Without the barrier XLA computes the first pass again for every tap of the second.
         x, y, *within = jax.lax.optimization_barrier((mean_x, mean_y, *spread))
     return x, y, *within
 
 
 def _shifted(values, window, axis):
-    """For each tap, the values it meets in all windows that fit along `axis`."""
+    """Return, for each tap, the values that it meets in all windows that fit along `axis`."""
     count = values.shape[axis] - len(window) + 1
     return [jax.lax.slice_in_dim(values, i, i + count, axis=axis) for i in range(len(window))]
 
 
 def _windowed(values, window, axis):
-    """Weighted mean of each window along `axis`."""
+    """Return the weighted mean of each window along `axis`."""
     return sum(float(w) * tap for w, tap in zip(window, _shifted(values, window, axis), strict=True))

@@ -1,4 +1,4 @@
-"""Pictures to look at: beside each other for comparing them by eye, and maps in false colours."""
+"""Pictures to look at: images side by side, labelled sheets of them, and maps in false colours."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def side_by_side(*images: np.ndarray, gap: int | None = None) -> np.ndarray:
-    """Images `(h, w)` or `(h, w, c)` of one shape and dtype in a row, `gap` white pixels between them.
+    """Put images `(h, w)` or `(h, w, c)` of one shape and dtype in a row, with `gap` white pixels between them.
 
-    The gap is 1/200 of the width, at least 2 pixels, unless given. White is 1 in floats, the largest integer else.
+    The default gap is 1/200 of the width, at least 2 pixels. White is 1 for floats, the largest number for integers.
     """
     height, width = images[0].shape[:2]
     gap = max(2, width // 200) if gap is None else gap
@@ -23,9 +23,9 @@ def side_by_side(*images: np.ndarray, gap: int | None = None) -> np.ndarray:
 
 
 def labelled(rows: Sequence[Sequence[tuple[str, np.ndarray]]], gap: int = 8) -> np.ndarray:
-    """A sheet of labelled pictures: rows of (label, `(h, w, 3)` uint8), all of one shape. Returns uint8 `(H, W, 3)`.
+    """Lay labelled pictures out on a sheet: rows of (label, `(h, w, 3)` uint8), all of one shape.
 
-    Short rows are filled up with white.
+    Short rows are filled up with white. Returns uint8 `(H, W, 3)`.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -45,14 +45,14 @@ def labelled(rows: Sequence[Sequence[tuple[str, np.ndarray]]], gap: int = 8) -> 
 
 
 def sheet(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
-    """A labelled sheet of {name: (k, h, w, 3) floats in [0, 1]}: a row an example, a column a name. uint8."""
+    """Lay {name: (k, h, w, 3) floats in [0, 1]} out on a labelled uint8 sheet: a row an example, a column a name."""
     names = list(pictures)
     eight_bit = {name: np.round(255 * np.clip(pictures[name], 0, 1)).astype(np.uint8) for name in names}
     return labelled([[(name, eight_bit[name][k]) for name in names] for k in range(len(eight_bit[names[0]]))])
 
 
 def false_colours(values: np.ndarray) -> np.ndarray:
-    """A map (h, w), clipped to [0, 1], as a picture (h, w, 3) uint8 from dark to bright (OpenCV's inferno)."""
+    """Colour a map (h, w), clipped to [0, 1], from dark to bright (OpenCV's inferno): (h, w, 3) uint8."""
     import cv2
 
     levels = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
