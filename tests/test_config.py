@@ -165,8 +165,8 @@ def test_a_word_after_a_row_keeps_the_row():
 @pytest.mark.parametrize(
     ("variant", "known"),
     [
-        ("ifan.py:big", "rendered, small, tiny"),
-        ("ifan.py:tiny,big", "rendered, small, tiny"),
+        ("ifan.py:big", "rendered, camera, small, tiny"),
+        ("ifan.py:tiny,big", "rendered, camera, small, tiny"),
         ("ifan_dual.py:big", "rendered, tiny"),
         ("ifan_fac.py:small", "rendered, tiny"),
         ("ifan_ablation.py:fd,small", "rendered, tiny"),

@@ -12,7 +12,15 @@ from restore_jax.train.optim import ADAM_SHARE, make_optimizer, make_schedule
 
 def settings(**changes):
     """optim of a config, plain: constant rate, no clipping, no decay."""
-    config = {"rate": 0.01, "b1": 0.9, "b2": 0.99, "weight_decay": 0.0, "clip": 0.0, "schedule": "constant"}
+    config = {
+        "rate": 0.01,
+        "b1": 0.9,
+        "b2": 0.99,
+        "weight_decay": 0.0,
+        "decay_biases": True,
+        "clip": 0.0,
+        "schedule": "constant",
+    }
     config |= {"warmup_steps": 0, "skip_nonfinite": 0, "groups": (), **changes}
     return ml_collections.ConfigDict(config)
 
@@ -78,6 +86,14 @@ def test_adamw_is_adam_and_decay():
     )
     np.testing.assert_allclose(plain, params - 0.01 * jnp.sign(gradient), rtol=1e-5)  # Adam's first step
     np.testing.assert_allclose(plain - decayed, 0.01 * 0.1 * params, rtol=1e-3)
+
+
+def test_biases_are_spared_from_decay_where_asked():
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    config = settings(name="adamw", weight_decay=0.1, decay_biases=False)
+    (after,) = updates_of(make_optimizer(config), [jax.tree.map(jnp.zeros_like, params)], params)
+    np.testing.assert_allclose(after["kernel"], 1 - 0.01 * 0.1)
+    np.testing.assert_array_equal(after["bias"], 1)
 
 
 def test_groups_have_their_own_rates_and_frozen_ones_do_not_count():

@@ -30,6 +30,11 @@ def add_verbs(verbs, verb) -> None:
     render.add_argument("--max-coc", type=float, default=28.0, metavar="PX", help="largest diameter of blur (28)")
     render.add_argument("--focus", type=float, metavar="DEPTH", help="what is sharp, in the unit (default: drawn)")
     render.add_argument("--seed", type=int, default=0, metavar="N", help="that the focus is drawn by (0)")
+    example = "restore-jax data camera photo.jpg -o sheet.png"
+    camera = verb(kinds, "camera", data_camera, "show twenty draws of the camera that ifan is trained with", example)
+    camera.add_argument("photo", metavar="PHOTO", help="a sharp photograph, of which the middle is shown")
+    camera.add_argument("-o", "--out", required=True, metavar="FILE", help="the sheet, for example sheet.png")
+    camera.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other cameras (0)")
     build.add_argument(
         "-o", "--out", metavar="DATA_DIR", help="default: $RESTORE_JAX_DATA or ~/.cache/restore_jax/datasets"
     )
@@ -81,6 +86,26 @@ def data_render(args) -> int:
     found = render_files(args.image, args.depth, args.unit, args.out, args.max_coc, args.seed, args.focus)
     for path in found.values():
         print(path)
+    return 0
+
+
+def data_camera(args) -> int:
+    """restore-jax data camera."""
+    import numpy as np
+
+    from restore_jax.data.camera_sheet import camera_sheet
+    from restore_jax.errors import InputError
+    from restore_jax.io import from_float, read_photo, to_float, write_photo
+    from restore_jax.train.config import load_config
+
+    config = load_config("configs/ifan.py:camera")
+    photo = from_float(read_photo(args.photo).pixels, np.uint8)
+    try:
+        sheet = camera_sheet(photo / np.float32(255), config.camera, config.data.margin, seed=args.seed)
+    except InputError as error:
+        raise InputError(f"{args.photo}: {error}") from None
+    write_photo(args.out, to_float(sheet))
+    print(args.out)
     return 0
 
 

@@ -4,6 +4,7 @@ An encoder-decoder whose bottleneck features, at 1/8 of the image, are deblurred
 second encoder predicts. Trained together with the disparity of dual-pixel views and with reblurring (section 4.2.3).
 """
 
+import re
 from typing import Any
 
 import flax.linen as nn
@@ -131,19 +132,24 @@ class IFAN(nn.Module):
       filtering: "iac", "fac" (one dense filter), or "none" (plain residual blocks; Table 4.1 without FP).
       disparity: with the disparity map estimator; without, it hands on features (Table 4.1 without DME).
       reblur: with the reblurring network, which only training needs.
+      blur: with a 1x1 convolution that reads the blur of each place off the code that filters are made of. Only
+        training needs it. It is not in the dissertation; without it, or the losses of disparity and reblurring, the
+        code dies out.
       output_leak: slope of the activation after the last layer, which the published network has; None for none:
         the residual is then as easily negative as positive, and training is faster.
       dtype: of the computation; parameters stay float32.
       remat: the backward pass computes the activations inside encoders and full-size blocks anew: at 8 x 256x256 it
         keeps 1.4 GB instead of 3.1. XLA undoes it on CPU.
 
-    `apply(params, blurred, right=None, left=None, sharp=None)`: images (b, h, w, 3) float32 in [0, 1], sides multiples
-    of 8. Single: `right` asks for the disparity of that view besides. Dual: `right` and `left` are required. `sharp`
-    asks for its reblurring. Returns a dict:
+    `apply(params, blurred, right=None, left=None, sharp=None, mean_filters=False)`: images (b, h, w, 3) float32 in
+    [0, 1], sides multiples of 8. Single: `right` asks for the disparity of that view besides. Dual: `right` and `left`
+    are required. `sharp` asks for its reblurring. `mean_filters` puts the mean over all pixels in place of each pixel's
+    filters: the loss in quality is what adapting them is worth. Returns a dict:
       image (b, h, w, 3): deblurred, float32, unclipped.
       disparity (b, h/8, w/8, 1): right to left, in pixels of that grid, of the filter encoder's input.
       disparity_right: the same with `right` as the input (single-image use, if `right` is given).
       filters (b, h/8, w/8, N (2k+1) c): the filter map in the published channel order.
+      blur (b, h/8, w/8, 1): log(1 + COC in pixels of the image), if the network has `blur`.
       reblurred (b, h/8, w/8, 3): the sharp image downsampled and reblurred by filters made of `filters`.
     Under jit what is not used is not computed: at inference the filter map never exists.
     """
@@ -156,6 +162,7 @@ class IFAN(nn.Module):
     filtering: str = "iac"
     disparity: bool = True
     reblur: bool = False
+    blur: bool = False
     output_leak: float | None = LEAK
     dtype: Any = jnp.float32
     remat: bool = False
@@ -184,6 +191,8 @@ class IFAN(nn.Module):
         if self.filtering == "none":
             self.plain = PlainDeblur(c, 6 if self.disparity else 5, self.dtype)
         self.reconstructor = Reconstructor(self.width, self.output_leak, self.dtype, self.remat)
+        if self.blur:
+            self.blur_head = conv(1, None, 1)
         if self.reblur:
             self.reblur_predictor = Predictor(c, reblur_channels[self.filtering], dtype=self.dtype)
 
@@ -202,6 +211,7 @@ class IFAN(nn.Module):
         right: Float[Array, "b h w 3"] | None = None,
         left: Float[Array, "b h w 3"] | None = None,
         sharp: Float[Array, "b h w 3"] | None = None,
+        mean_filters: bool = False,
     ) -> dict[str, Float[Array, "..."]]:
         if blurred.shape[1] % 8 or blurred.shape[2] % 8:
             raise ValueError(f"ifan: {blurred.shape[1]}x{blurred.shape[2]} is not a multiple of 8")
@@ -222,6 +232,10 @@ class IFAN(nn.Module):
 
         code = leaky_relu(self.filter_features(jnp.concatenate([encoded, disparity], -1)))
         code = self.filter_predictor.code(code)
+        if self.blur:
+            outputs["blur"] = self.blur_head(code.astype(jnp.float32))
+        if mean_filters:  # the last convolution is linear
+            code = jnp.broadcast_to(code.mean((1, 2), keepdims=True), code.shape)
         filters = self.filter_predictor.conv_out(code)
         if self.filtering != "none":
             outputs["filters"] = filters
@@ -263,18 +277,41 @@ class IFAN(nn.Module):
         return iac(sharp, taps, biases, final_leak=None) + sharp
 
 
-def with_identity_filters(params: dict, model: IFAN) -> dict:
-    """Fresh parameters whose predicted filters start as "change nothing".
+# Gains over Xavier's that keep a signal's size through the filter branch, by the place of a convolution in it.
+SIGNAL_GAIN = 1.41  # before LeakyReLU of slope .1
+BLOCK_GAIN = 0.5  # the second of a residual block, which adds to what is there
+TAP_GAIN = 0.75  # the predictor's last: fresh taps then vary by about .08 from pixel to pixel
+_FILTER_BRANCH = ("filter_encoder", "disparity_estimator", "disparity_features", "filter_features", "filter_predictor")
 
-    N random filters in a row wipe out the features, and training first has to find its way out of that. Not in the
-    dissertation; config `init="identity_filters"`. A network without iterated filters stays as it is.
+
+def with_identity_filters(params: dict, model: IFAN) -> dict:
+    """Fresh parameters whose predicted filters change nothing in the mean, and differ from pixel to pixel.
+
+    N random filters in a row wipe out the features, and training first has to find its way out of that: the biases of
+    the last convolution are identity filters. Xavier's gain of 1 with LeakyReLU shrinks what the filter encoder sees by
+    a factor of a thousand over its 25 layers, and filters that are the same at every pixel stay so: the kernels of this
+    branch get gains that keep the signal. Not in the dissertation; config `init="identity_filters"`. A network without
+    iterated filters stays as it is.
     """
     if model.filtering != "iac":
         return params
     c, k, n = 4 * model.width, model.filter_size or 3, model.num_filters
+    fresh = {
+        name: _with_gains(value, 1 / F_GAIN if name == "filter_predictor" else 1.0) if name in _FILTER_BRANCH else value
+        for name, value in params["params"].items()
+    }
     taps = jnp.zeros((n, 2, c, k)).at[..., k // 2].set(1.0)
-    bias = jnp.concatenate([taps.ravel(), jnp.zeros(n * c)])
-    last = params["params"]["filter_predictor"]["conv_out"]
-    last = {"kernel": 0.1 * last["kernel"], "bias": bias}
-    predictor = {**params["params"]["filter_predictor"], "conv_out": last}
-    return {"params": {**params["params"], "filter_predictor": predictor}}
+    last = params["params"]["filter_predictor"]["conv_out"]["kernel"]
+    last = {"kernel": TAP_GAIN / F_GAIN * last, "bias": jnp.concatenate([taps.ravel(), jnp.zeros(n * c)])}
+    fresh["filter_predictor"] = {**fresh["filter_predictor"], "conv_out": last}
+    return {"params": fresh}
+
+
+def _with_gains(tree, scale, name=""):
+    """Parameters of a part of the filter branch with kernels times `scale` and the gain of their place."""
+    if "kernel" not in tree:
+        return {inner: _with_gains(value, scale, inner) for inner, value in tree.items()}
+    in_block = re.fullmatch(r"conv_\d_([01])", name)
+    plain = name == "conv_out" or (in_block and in_block[1] == "0")
+    gain = 1.0 if plain else BLOCK_GAIN if in_block else SIGNAL_GAIN
+    return {**tree, "kernel": scale * gain * tree["kernel"]}

@@ -4,18 +4,22 @@ import importlib
 
 _SUBMODULES = (
     "attention",
+    "camera",
     "contextual",
     "convolution",
     "deconv",
     "deform_conv",
     "filtering",
     "imresize",
+    "jpeg",
+    "lens",
     "matching",
     "patches",
     "render",
     "render_layers",
     "resize",
     "scene",
+    "sensor",
     "warp",
 )
 

@@ -83,8 +83,9 @@ def render_coc(
       fill: continue the background behind what occludes it (`hidden_background`), so that a nearer layer's blur
         uncovers background. Without it the visible layers fill that place.
     """
-    hidden = hidden_background(image, coc, math.ceil(max_coc / 2)) if fill else None
-    return _composite(image, coc, max_coc, num_layers, _kernel_maker(psf, None), hidden=hidden)[0]
+    reach = math.ceil(max_coc / 2)
+    hidden = hidden_background(image, coc, reach) if fill else None
+    return composite(image, coc, num_layers, [_kernel_maker(psf, None, reach + 1)], reach + 1, hidden)[0]
 
 
 def render_dual_pixel(
@@ -96,15 +97,25 @@ def render_dual_pixel(
 
     The right view, sampled at x + DISPARITY_PER_COC * coc, meets the left one at x. The defocused image is their mean.
     """
-    views = _composite(image, coc, max_coc, num_layers, _kernel_maker("disc", "left"), _kernel_maker("disc", "right"))
-    return views[0], views[1]
+    pad = math.ceil(max_coc / 2) + 1
+    kernel_makers = [_kernel_maker("disc", side, pad) for side in ("left", "right")]
+    left, right = composite(image, coc, num_layers, kernel_makers, pad)
+    return left, right
 
 
-def _composite(image, coc, max_coc, num_layers, *kernel_makers, hidden=None):
-    """Composite layers back to front, once for each PSF; blurred colours are divided by blurred masks at the end."""
+def composite(image, coc, num_layers, kernel_makers, pad=0, hidden=None):
+    """Render layers back to front, once for each PSF; divide the blurred colours by the blurred masks at the end.
+
+    Args:
+      image: (h, w, c). coc: (h, w), signed diameter in pixels, rounded to `num_layers` values between its extremes.
+      kernel_makers: functions (coc, size) -> transfer function (h, w1, 1 or c + 1): of colours and mask.
+      pad: pixels that the image is mirrored by; with 0 the blur wraps around its borders, which are then to be cut.
+      hidden: colours and COC of what is behind each pixel, NaN where nothing is.
+
+    Returns: an image for each kernel maker.
+    """
     if num_layers < 2:
         raise ValueError(f"render: num_layers is {num_layers}, at least 2 are needed")
-    pad = math.ceil(max_coc / 2) + 1
     height, width, _ = image.shape
     low, high = coc.min(), coc.max()
     spacing = jnp.maximum(high - low, 1e-6) / (num_layers - 1)
@@ -112,6 +123,9 @@ def _composite(image, coc, max_coc, num_layers, *kernel_makers, hidden=None):
     for colours, at in ((image, coc),) if hidden is None else ((image, coc), hidden):
         colours = jnp.pad(colours, ((pad, pad), (pad, pad), (0, 0)), mode="symmetric")
         samples.append((colours, jnp.round((jnp.pad(at, pad, mode="symmetric") - low) / spacing)))
+    if hidden is not None:  # what a pixel of the same layer hides stays hidden
+        (_, seen), (colours, behind) = samples
+        samples[1] = colours, jnp.where(behind > seen, behind, jnp.nan)
     size = samples[0][0].shape[:2]
 
     def add_layer(carry, layer):
@@ -121,8 +135,7 @@ def _composite(image, coc, max_coc, num_layers, *kernel_makers, hidden=None):
         layer_coc = low + layer * spacing
         out = []
         for behind, kernel_of in zip(carry, kernel_makers, strict=True):
-            transfer = kernel_of(layer_coc, size, pad)[..., None]
-            blurred = jnp.fft.irfft2(spectrum * transfer, s=size, axes=(0, 1))
+            blurred = jnp.fft.irfft2(spectrum * kernel_of(layer_coc, size), s=size, axes=(0, 1))
             out.append(behind * (1 - jnp.clip(blurred[..., -1:], 0, 1)) + blurred)
         return tuple(out), None
 
@@ -177,12 +190,12 @@ def hidden_background(
     return jnp.where(jnp.isnan(behind[..., -1:]), 0, behind[..., :-1]), behind[..., -1]
 
 
-def _kernel_maker(psf, side):
-    """Return a function (signed coc, size, radius) that gives the PSF's transfer function, half-spectrum of `size`."""
+def _kernel_maker(psf, side, radius):
+    """Return a function (signed coc, size) that gives the transfer function (h, w1, 1), half-spectrum of `size`."""
     if psf == "gaussian":
-        return lambda coc, size, _: gaussian_transfer(SIGMA_PER_COC * jnp.abs(coc), size)
+        return lambda coc, size: gaussian_transfer(SIGMA_PER_COC * jnp.abs(coc), size)[..., None]
     if psf == "disc":
-        return lambda coc, size, radius: _transfer(disc_psf(coc, radius, side), size)
+        return lambda coc, size: _transfer(disc_psf(coc, radius, side), size)[..., None]
     raise ValueError(f"render: psf is {psf!r}, must be 'disc' or 'gaussian'")
 
 

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 _OCCLUDERS = 3
 
@@ -45,17 +45,32 @@ def _smooth_surface(key, size):
     return strength[0] * coarse + 0.5 * strength[1] * fine
 
 
+def cut_out(key: Key[Array, ""], size: tuple[int, int]) -> tuple[Bool[Array, "h w"], Float[Array, ""]]:
+    """Draw the mask of a blob that stands before a scene, and how much nearer it is: .1 to about 2."""
+    keys = jax.random.split(key, 4)
+    y, x = _grid(size)
+    cy, cx = jax.random.uniform(keys[0], (2,), minval=-1.0, maxval=1.0)
+    radius = jax.random.uniform(keys[1], minval=0.15, maxval=0.9)
+    return _blob(keys[2], y - cy, x - cx, radius), jnp.abs(jax.random.normal(keys[3])) + 0.1
+
+
+def _blob(key, y, x, radius):
+    """Tell which points lie inside a wavy closed curve around the origin."""
+    phases = jax.random.uniform(key, (4,), maxval=2 * jnp.pi)
+    angle = jnp.arctan2(y, x)
+    wobble = sum(0.15 * jnp.sin((n + 2) * angle + phases[n]) for n in range(4))
+    return jnp.sqrt(y**2 + x**2) < radius * (1 + wobble)
+
+
 def _add_occluder(key, nearness):
     """Add, with probability 1/2, a blob or half-plane that is at least as near as what it covers."""
     keys = jax.random.split(key, 6)
     y, x = _grid(nearness.shape)
     cy, cx = jax.random.uniform(keys[0], (2,), minval=-1.0, maxval=1.0)
     radius = jax.random.uniform(keys[1], minval=0.15, maxval=0.7)
-    angle = jnp.arctan2(y - cy, x - cx)
-    phases = jax.random.uniform(keys[2], (4,), maxval=2 * jnp.pi)
-    wobble = sum(0.15 * jnp.sin((n + 2) * angle + phases[n]) for n in range(4))
-    blob = jnp.sqrt((y - cy) ** 2 + (x - cx) ** 2) < radius * (1 + wobble)
-    half_plane = jnp.cos(phases[0]) * (y - cy) + jnp.sin(phases[0]) * (x - cx) > 0
+    blob = _blob(keys[2], y - cy, x - cx, radius)
+    direction = jax.random.uniform(jax.random.fold_in(keys[2], 1), maxval=2 * jnp.pi)
+    half_plane = jnp.cos(direction) * (y - cy) + jnp.sin(direction) * (x - cx) > 0
     chance = jax.random.uniform(keys[3])
     mask = jnp.where(chance < 0.35, blob, (chance < 0.5) & half_plane)
     step = jnp.abs(jax.random.normal(keys[4])) + 0.1

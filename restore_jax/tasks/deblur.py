@@ -1,7 +1,8 @@
 """Defocus deblurring (dissertation 4.2.3): L = L_deblur + L_disp + L_reblur, on rendered or real defocus.
 
-An example is either {"sharp"}: a photograph that is defocused here, on the device, or a pair {"blurred", "sharp"}, with
-the views {"left", "right"} of a dual-pixel camera where disparity is trained.
+An example is either {"sharp"}: a photograph that is defocused here, on the device, by `ops.camera` if the config has a
+section `camera`, else by `ops.render` as `config.render` says; or a pair {"blurred", "sharp"}, with the views
+{"left", "right"} of a dual-pixel camera where disparity is trained.
 """
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 
 from restore_jax import losses, metrics
 from restore_jax.models.ifan import with_identity_filters
+from restore_jax.ops.camera import photograph
 from restore_jax.ops.render import render_coc, render_dual_pixel
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.scene import random_coc
@@ -35,7 +37,8 @@ def inputs(example, key, config):
         views = _render(render_key, _grey_where(grey, views["sharp"]), config)
     else:
         views = {name: _grey_where(grey, view) for name, view in views.items()}
-    views = _random_noise(noise_key, views, config.augment)
+    maps = {name: views.pop(name) for name in ("coc",) if name in views}
+    views = {**_random_noise(noise_key, views, config.augment), **maps}
     if config.model.options.get("dropout"):
         views["dropout"] = jax.random.key_data(jax.random.fold_in(key, 3))
     return views
@@ -53,7 +56,10 @@ def phases(config):
 
 
 def loss(model, params, inputs, config):
-    """The sum of the three losses, each times its weight; a loss of weight zero is not computed."""
+    """The sum of the losses, each times its weight; a loss of weight zero is not computed.
+
+    Beside those of the dissertation, `blur` (not in it) teaches the code that filters are made of the camera's COC.
+    """
     weights = config.loss
     outputs = _apply(model, params, inputs, weights.disparity, weights.reblur)
     pixel_loss = getattr(losses, weights.pixel)
@@ -63,19 +69,31 @@ def loss(model, params, inputs, config):
         terms["disparity"] = weights.disparity * disparity_loss(disparity, inputs["right"], inputs["left"])
     if weights.reblur:
         terms["reblur"] = weights.reblur * losses.mse(outputs["reblurred"], block_mean(inputs["blurred"], 8))
+    if weights.get("blur"):
+        terms["blur"] = weights.blur * losses.l1(outputs["blur"], block_mean(jnp.log1p(inputs["coc"]), 8))
     total = sum(terms.values())
     gain = -10 * jnp.log10(
         _image_mse(outputs["image"], inputs["sharp"]) / _image_mse(inputs["blurred"], inputs["sharp"])
     )
-    return total, ({**terms, "loss": total, "gain_db": jnp.mean(gain)}, {})
+    health = {"filter_spread": filter_spread(outputs["filters"])} if "filters" in outputs else {}
+    return total, ({**terms, "loss": total, "gain_db": jnp.mean(gain), **health}, {})
+
+
+def filter_spread(filters):
+    """Standard deviation over the pixels of predicted filters (b, h, w, m), its mean over m: 0 if nothing adapts."""
+    return jax.lax.stop_gradient(jnp.mean(jnp.std(filters, (1, 2))))
 
 
 def evaluate(model, params, inputs, config):
     """Metrics (b,) under the convention "ifan", and pictures (b, h, w, 3) in [0, 1] to look at."""
     outputs = _apply(model, params, inputs, config.loss.disparity, False)
+    adaptive = "filters" in outputs
     result, sharp = jnp.clip(outputs["image"], 0, 1), inputs["sharp"]
     values = {name: getattr(metrics, name)(result, sharp) for name in ("psnr", "ssim", "mae")}
     values["gain_db"] = values["psnr"] - metrics.psnr(inputs["blurred"], sharp)
+    if adaptive:  # what the result loses with the mean of the filters in place of each pixel's own
+        constant = _apply(model, params, inputs, config.loss.disparity, False, mean_filters=True)["image"]
+        values["adapting_db"] = values["psnr"] - metrics.psnr(jnp.clip(constant, 0, 1), sharp)
     pictures = {"input": inputs["blurred"], "result": result, "truth": sharp}
     if config.loss.disparity:
         disparity = jnp.repeat(jnp.repeat(outputs["disparity"], 8, 1), 8, 2)
@@ -90,14 +108,15 @@ def disparity_loss(disparity, right, left):
     return losses.mse(warp_horizontal(block_mean(right, 8), disparity), block_mean(left, 8))
 
 
-def _apply(model, params, inputs, disparity, reblur):
+def _apply(model, params, inputs, disparity, reblur, **options):
     """The network's outputs as float32, whatever it computes in."""
     views = {}
     if model.input == "dual" or disparity:
         views = {"right": inputs["right"], "left": inputs["left"]}
-    options = {"sharp": inputs["sharp"]} if reblur else {}
+    if reblur:
+        options["sharp"] = inputs["sharp"]
     if "dropout" in inputs:  # a key of each example, of which the batch needs one
-        options = {"train": True, "rngs": {"dropout": jax.random.wrap_key_data(inputs["dropout"][0])}}
+        options |= {"train": True, "rngs": {"dropout": jax.random.wrap_key_data(inputs["dropout"][0])}}
     outputs = model.apply(params, inputs["blurred"], **views, **options)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
@@ -108,14 +127,17 @@ def _image_mse(a, b):
 
 def _render(key, sharp, config):
     """Defocused views of (h, w, 3) under a random scene, cropped by the margin that the blur reaches into."""
-    settings = config.render
     margin = config.data.margin
+    dual = bool(config.loss.disparity) or config.model.options.get("input") == "dual"
+    if "camera" in config:
+        return photograph(key, sharp, config.camera, sharp.shape[0] - 2 * margin, dual)
+    settings = config.render
     coc_key, light_key = jax.random.split(key)
     coc = random_coc(coc_key, sharp.shape[:2], float(settings.max_coc), settings.min_coc)
     # Light adds up in linear intensities, in which highlights bleed; editors and benchmarks often blur as encoded.
     gamma = jnp.where(jax.random.uniform(light_key) < settings.linear_light, 2.2, 1.0)
     linear = sharp**gamma
-    if config.loss.disparity or config.model.options.get("input") == "dual":
+    if dual:
         left, right = render_dual_pixel(linear, coc, settings.max_coc, settings.num_layers)
         views = {"blurred": (left + right) / 2, "left": left, "right": right}
     else:

@@ -26,6 +26,8 @@ def make_schedule(config) -> optax.Schedule:
 def make_optimizer(config) -> optax.GradientTransformation:
     """Clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says.
 
+    config.decay_biases: whether arrays of one axis decay too. Identity filters are biases, which decay makes leaky.
+
     config.skip_nonfinite: so many batches in a row may have gradients that are not finite; they change nothing.
     config.groups: (pattern, factor) pairs; parameters whose path (such as "filter_encoder/conv1_1/kernel") a pattern
     is found in have their rate multiplied by its factor, the first that fits; 0 freezes them.
@@ -47,7 +49,9 @@ def make_optimizer(config) -> optax.GradientTransformation:
         _scale_groups(config.groups, frozen_only=True),  # what is frozen does not count in the norm
         optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
         rules[config.name](),
-        optax.add_decayed_weights(config.weight_decay) if config.weight_decay else optax.identity(),
+        optax.add_decayed_weights(config.weight_decay, None if config.decay_biases else _kernels)
+        if config.weight_decay
+        else optax.identity(),
         optax.scale_by_learning_rate(make_schedule(config)),
         _scale_groups(config.groups),
     )
@@ -77,6 +81,11 @@ def _scale_groups(groups, frozen_only: bool = False) -> optax.GradientTransforma
 
 def _leaves(tree):
     return jax.tree_util.tree_flatten_with_path(tree)[0]
+
+
+def _kernels(params):
+    """Mark the arrays of two or more axes."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
 ADAM_SHARE = 0.1  # of Muon's rate, for what Muon is not for
