@@ -1,4 +1,4 @@
-"""Datasets: checks of the trees their authors publish, and TFDS packages built from them without TensorFlow.
+"""Datasets: checks of the folders that their authors publish, and TFDS packages built from them without TensorFlow.
 
 A dataset is a package of this folder. Its `layout.py` says what the tree holds; the check and the builder both read it.
 Names are "dpdd", or "dpdd/png8" for one of several configs; a bare name means the first.
@@ -21,9 +21,10 @@ def layouts(dataset: str) -> dict[str, Layout]:
 
 
 def find(name: str, partial: bool = False) -> tuple[str, str, Layout]:
-    """(dataset, config, layout) of "dpdd" or "dpdd/png8"; partial: of a part of it, whose scenes are not counted.
+    """Split a name such as "dpdd" or "dpdd/png8" into (dataset, config, layout). Raises InputError for an unknown name.
 
-    The config of a part ends in "_partial", so that what is built from it is never taken for the whole.
+    partial: only a part of the dataset is there, so its scenes are not counted. The config's name then ends in
+    "_partial", so that a dataset built from it is never taken for the whole.
     """
     dataset, config = dataset_and_config(name)
     configs = layouts(dataset)
@@ -36,9 +37,9 @@ def find(name: str, partial: bool = False) -> tuple[str, str, Layout]:
 
 
 def survey(name: str, tree: str | os.PathLike, partial: bool = False):
-    """A `data_prep.trees.Survey` of a raw tree: its scenes and what is wrong with it.
+    """Survey a published tree, a `data_prep.trees.Survey`: its scenes and what is wrong with it.
 
-    Reads names and image headers only. partial: scenes are not counted. InputError for an unknown name.
+    Only names and image headers are read. partial: scenes are not counted. Raises InputError for an unknown name.
     """
     from data_prep import trees
 
@@ -46,16 +47,16 @@ def survey(name: str, tree: str | os.PathLike, partial: bool = False):
 
 
 def check(name: str, tree: str | os.PathLike, partial: bool = False) -> list[str]:
-    """What is wrong with a raw tree, a line each that names the file; nothing if it is as published. See `survey`."""
+    """List what is wrong with a published tree, a line each that names the file; empty if nothing is. See `survey`."""
     return survey(name, tree, partial).problems
 
 
 def build(name: str, tree: str | os.PathLike, data_dir: str | os.PathLike | None = None, partial: bool = False) -> Path:
-    """Builds array_record files of a raw tree and returns their folder, for `tfds.builder_from_directory`.
+    """Build array_record files from a published tree and return their folder, for `tfds.builder_from_directory`.
 
-    The images are stored as their files are, byte for byte. The folder is there only once it is whole.
-    data_dir: default `data_folder()`. partial: of a part of the dataset, built under the config's name + "_partial".
-    InputError: the tree has a problem, the folder is there already or cannot be written, TFDS is not installed.
+    Images are stored byte for byte as their files are. The folder appears only once it is whole.
+    data_dir: default `data_folder()`. partial: build a part of the dataset, under the config's name + "_partial".
+    Raises InputError if the tree has a problem, the folder exists or cannot be written, or TFDS is not installed.
     """
     from data_prep import building
 
@@ -64,7 +65,7 @@ def build(name: str, tree: str | os.PathLike, data_dir: str | os.PathLike | None
 
 
 def split_sizes(path: str | os.PathLike) -> dict[str, int]:
-    """{split: number of scenes} of a built dataset."""
+    """Return {split: number of scenes} of a built dataset."""
     from data_prep.building import tfds
 
     return {split: info.num_examples for split, info in tfds.builder_from_directory(path).info.splits.items()}

@@ -1,12 +1,12 @@
 """Lay one photograph of a scene on the pixel grid of another that was focused or exposed differently.
 
-The geometric and photometric alignment that makes a training pair of two shots, such as the beam splitter's of the
-RealDOF test set (dissertation, section 4.3.3): features and a robust homography, refined where both are blurred alike,
-gains of the colour channels, and, if asked for, a small smooth displacement. The moving photograph is resampled once.
+This makes a training pair of two shots, as the RealDOF test set was made with a beam splitter (dissertation, section
+4.3.3). Features give a robust homography, which is refined on copies that are blurred alike; then come gains of the
+colour channels and, if asked for, a small smooth displacement. The moving photograph is resampled once.
 
-Defocus in linear light moves no light from its place and makes none. So everything is measured in linear light, on
-copies of at most WORK_SIDE pixels, against the moving photograph blurred at every pixel with the disc that makes it
-most like the fixed one there. Points are (x, y), the centre of the first pixel is (0, 0), as in OpenCV.
+In linear light defocus only spreads light: its centre stays and none is lost. So everything is measured in linear
+light, on copies of at most WORK_SIDE pixels, after the moving photograph was blurred, at every pixel, with the disc
+that makes it most like the fixed one there. Points are (x, y), the centre of the first pixel is (0, 0), as in OpenCV.
 """
 
 import dataclasses
@@ -23,38 +23,40 @@ MIN_SIDE = 64
 MAX_SIDE = 32_000  # OpenCV's remap counts pixels in 16 bits
 MAX_SCALE = 4.0  # between the two grids, either way
 MIN_OVERLAP = 0.1  # of the fixed photograph's area
-MIN_INLIERS = 12  # photographs of different scenes get to 5
+MIN_INLIERS = 12  # photographs of different scenes have at most 5
 MIN_CORRELATION = 0.5
 WORK_SIDE = 1600
 
 _FEATURES = 5000
-_MATCH_BLURS = (0.0, 2.0, 4.0)  # sigmas; at the greater ones sharp and defocused edges look alike to SIFT
-_ENOUGH_INLIERS = 100  # no need to try a stronger blur
+_MATCH_BLURS = (0.0, 2.0, 4.0)  # sigmas in pixels; blurred by the larger ones, sharp and defocused edges match in SIFT
+_ENOUGH_INLIERS = 100  # with this many, no stronger blur is tried
 _RADII = (0.0, 0.75, 1.25, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0)  # of the discs, in pixels of the copies
-_WINDOW = 9.0  # sigma within which one disc is chosen
-_BAND = 8.0  # sigma of the local mean that is taken off before correlating: leaves shading and veiling glare out
+_WINDOW = 9.0  # pixels: sigma of the window in which a pixel's disc is chosen
+_BAND = 8.0  # pixels: sigma of the local mean that is subtracted before correlating, against shading and veiling glare
 _REFINEMENTS = 3
-_CLIPPED, _DARK = 0.9, 0.004  # in linear light; outside, values no longer follow the light
-_BLOOM = 8  # pixels around what is clipped that are not compared
+_CLIPPED, _DARK = 0.9, 0.004  # linear light; above and below, values are not proportional to light
+_BLOOM = 8  # pixels around clipped ones that are not compared
 _FLOW_SIGMAS = (48.0, 24.0, 12.0)
 _FLOW_ROUNDS = 3
-_FLOW_LIMIT = 0.01  # of the longer side; what is more is a wrong match or something that moved
+_FLOW_LIMIT = 0.01  # of the longer side; a larger displacement is a wrong match or something that moved
 _ROWS = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Alignment:
-    """What `align` found.
+    """An aligned photograph, and how well it fits.
 
-    image: (h, w, 3), the moving photograph on the fixed one's grid, in its own dtype. valid: (h, w) bool, where it was
-    seen. crop: slices of rows and columns, the largest rectangle of valid pixels.
+    image: (h, w, 3), the moving photograph on the fixed one's grid, in its own dtype.
+    valid: (h, w) bool, where the moving photograph has content.
+    crop: slices of rows and columns, the largest rectangle of valid pixels.
     homography: (3, 3), takes points of the moving photograph to points of the fixed one.
-    gains: (3,), what the channels were multiplied with. inliers: matched features that agree with the homography.
-    error_before, error_after: median distance in pixels of the fixed photograph between where things are in the two,
-    as they came (corner on corner) and aligned; the second is measured by optical flow where there is texture (nan
-    without any) to about 0.1 px of its own, and flatters an alignment that followed that flow.
-    correlation: of detail in the two, aligned by the homography and blurred alike; good pairs have 0.9 and more, less
-    means noise, things that moved, or parallax, which no homography follows.
+    gains: (3,), the factors of the channels.
+    inliers: number of matched features that agree with the homography.
+    error_before, error_after: median distance in fixed pixels between where things are in the two photographs, laid
+      corner on corner and aligned. The second is measured by optical flow where there is texture (nan without any). The
+      measurement itself errs by about 0.1 px, and flatters an alignment that followed that flow.
+    correlation: that of detail in the two, aligned by the homography and blurred alike. Good pairs have 0.9 and more.
+      Less means noise, things that moved, or parallax, which no homography follows.
     """
 
     image: np.ndarray
@@ -77,14 +79,16 @@ def align(
     encoding: Encoding = "srgb",
     names: tuple[str, str] = ("moving image", "fixed image"),
 ) -> Alignment:
-    """The moving photograph as it would be on the pixel grid, and with the exposure, of the fixed one.
+    """Resample the moving photograph onto the fixed one's pixel grid and match its exposure.
 
-    moving, fixed: (h, w, 3) RGB, each uint8, uint16 or float in [0, 1]; their sizes, crops and dtypes may differ. The
-    sharper one should be the moving one: it is blurred like the other to be compared.
-    flow: follow a residual displacement too, that is smooth and at most 1 % of the longer side (lens distortion, slight
-    parallax). Without one to follow it only adds its own error, about 0.1 px: see error_after first.
-    gain: multiply each channel, in linear light, to match the fixed one. encoding: "srgb", or "linear" for pixels that
-    already are proportional to light; gains are ratios of light in either case.
+    Args:
+      moving, fixed: (h, w, 3) RGB, each uint8, uint16 or float in [0, 1]; their sizes, crops and dtypes may differ. The
+        sharper one should be the moving one: it is blurred like the other to be compared.
+      flow: follow a smooth remaining displacement too, of at most 1 % of the longer side (lens distortion, slight
+        parallax). Where there is none this only adds its own error, about 0.1 px: look at error_after first.
+      gain: multiply each channel, in linear light, to match the fixed one.
+      encoding: "srgb", or "linear" for pixels that are proportional to light; gains are ratios of light in either case.
+      names: what to call the two in errors.
     Raises InputError, which begins with one of `names` or both, for a size that cannot be used and for a pair that
     does not show the same scene, is mirrored, or differs in scale by more than MAX_SCALE.
     """
@@ -142,7 +146,7 @@ def _check_size(image, name):
 
 
 def _light(values, encoding):
-    """Pixels in [0, 1] as linear light (IEC 61966-2-1)."""
+    """Convert pixels in [0, 1] to linear light (IEC 61966-2-1)."""
     if encoding == "linear":
         return values
     return np.where(values <= 0.04045, values / 12.92, np.power((values + 0.055) / 1.055, 2.4))
@@ -155,7 +159,7 @@ def _encoded(light, encoding):
 
 
 class _Copy(NamedTuple):
-    """A reduced photograph: (h, w, 3) and (h, w) float32 linear light, (h, w) uint8 that is 0 near clipping."""
+    """A reduced photograph: float32 linear light in colour and in grey, and a uint8 mask that is 0 near clipping."""
 
     light: np.ndarray
     grey: np.ndarray
@@ -165,13 +169,13 @@ class _Copy(NamedTuple):
 def _copy(image, k, encoding):
     light = _reduced(image, k, encoding)
     clipped = (light.max(2) > _CLIPPED).astype(np.uint8)
-    # Light of a clipped spot that defocus spreads is missing in the other photograph.
+    # Around a clipped spot the defocused photograph has light that the sharp one lacks.
     clipped = cv2.dilate(clipped, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _BLOOM + 1,) * 2))
     return _Copy(light, cv2.cvtColor(light, cv2.COLOR_RGB2GRAY), 1 - clipped)
 
 
 def _reduced(image, k, encoding):
-    """(h // k, w // k, 3) float32 of linear light: means of k x k pixels."""
+    """Average k x k pixels of linear light: (h // k, w // k, 3) float32."""
     height, width = (side // k for side in image.shape[:2])
     out = np.empty((height, width, 3), np.float32)
     rows = max(1, _ROWS // k)
@@ -183,7 +187,7 @@ def _reduced(image, k, encoding):
 
 
 def _reduction(k):
-    """The homography from points of a photograph to those of its copy."""
+    """Return the homography from points of a photograph to those of its copy."""
     return np.array([[1 / k, 0, 0.5 / k - 0.5], [0, 1 / k, 0.5 / k - 0.5], [0, 0, 1]])
 
 
@@ -191,7 +195,7 @@ def _reduction(k):
 
 
 def _match(moving, fixed, pair):
-    """Homography between the copies, and how many matches agree with it."""
+    """Match the copies: the homography between them, and how many matches agree with it."""
     found = _best_match(moving.grey, fixed.grey)
     if found is None or found[1] < MIN_INLIERS:
         mirrored = _best_match(np.ascontiguousarray(moving.grey[:, ::-1]), fixed.grey)
@@ -216,7 +220,7 @@ def _best_match(moving, fixed):
         homography, agree = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 3.0, maxIters=10_000, confidence=0.999)
         if homography is None:
             continue
-        inliers = len(np.unique(target[agree.ravel() > 0], axis=0))  # a degenerate one piles all on a few points
+        inliers = len(np.unique(target[agree.ravel() > 0], axis=0))  # a degenerate homography maps many to few points
         if best is None or inliers > best[1]:
             best = homography, inliers
         if inliers >= _ENOUGH_INLIERS:
@@ -225,7 +229,7 @@ def _best_match(moving, fixed):
 
 
 def _features(grey, sigma):
-    """Points (n, 2) and RootSIFT descriptors (n, 128)."""
+    """Return points (n, 2) and their RootSIFT descriptors (n, 128)."""
     grey = np.sqrt(grey)
     low, high = np.percentile(grey, (0.5, 99.5))
     grey = np.clip((grey - low) * (255 / max(high - low, 1e-3)), 0, 255).astype(np.uint8)
@@ -242,26 +246,26 @@ def _features(grey, sigma):
 
 
 def _apply(homography, points):
-    """(n, 2) points through it, and their n depths (third homogeneous coordinates)."""
+    """Map (n, 2) points by a homography; returns them and their n depths (third homogeneous coordinates)."""
     x = points @ homography[:, :2].T + homography[:, 2]
     return x[:, :2] / x[:, 2:], x[:, 2]
 
 
 def _grid(shape, count=9):
-    """count x count points (n, 2) from corner to corner."""
+    """Return count x count points (n, 2) from corner to corner."""
     x, y = np.meshgrid(np.linspace(0, shape[1] - 1, count), np.linspace(0, shape[0] - 1, count))
     return np.stack([x.ravel(), y.ravel()], 1)
 
 
 def _check_homography(homography, fixed_shape, pair):
-    """InputError for one that two shots of a scene cannot have between them."""
+    """Raise InputError for a homography that cannot lie between two shots of a scene."""
     implausible = f"{pair}: no plausible homography lies between them: do they show the same scene?"
     if abs(np.linalg.det(homography)) < 1e-6:
         raise InputError(implausible)
     inverse = np.linalg.inv(homography)
     _, depth = _apply(inverse, _grid(fixed_shape))
     centre = depth[len(depth) // 2]
-    if (depth / centre).min() < 0.2:  # the horizon is in the picture, or nearly
+    if (depth / centre).min() < 0.2:  # the horizon lies in the picture or close to it
         raise InputError(implausible)
     area = np.linalg.det(inverse) / depth**3  # the Jacobian: pixels of the moving photograph in one of the fixed
     if area.min() < 0:
@@ -272,14 +276,14 @@ def _check_homography(homography, fixed_shape, pair):
 
 
 def _shift(homography, shape, fixed_shape):
-    """Median distance in fixed pixels between things in the fixed photograph and in the moving one laid on it."""
+    """Return the median distance in fixed pixels between things in the two, laid corner on corner."""
     there, _ = _apply(np.linalg.inv(homography), _grid(fixed_shape))
     laid = (there + 0.5) * (np.array(fixed_shape[1::-1]) / shape[1::-1]) - 0.5
     return float(np.median(np.linalg.norm(laid - _grid(fixed_shape), axis=1)))
 
 
 def _coordinates(inverse, rows, width, field, k):
-    """Where pixels of the fixed grid lie in the moving photograph: x and y, (rows, width) float32.
+    """Return where pixels of the fixed grid lie in the moving photograph: x and y, (rows, width) float32.
 
     inverse: homography from the fixed grid. field: None, or a displacement (h, w, 2) of the k times smaller copy.
     """
@@ -297,7 +301,7 @@ def _inside(x, y, shape):
 
 
 def _antialiased(image, homography, shape):
-    """The image without the detail that the fixed grid, of that shape, is too coarse for."""
+    """Remove the detail of an image for which the fixed grid, of that shape, is too coarse."""
     inverse = np.linalg.inv(homography)
     _, depth = _apply(inverse, _grid(shape))
     step = np.sqrt(np.median(np.linalg.det(inverse) / depth**3))
@@ -307,7 +311,7 @@ def _antialiased(image, homography, shape):
 
 
 def _laid(moving, fixed, homography, field=None):
-    """The moving copy's light on the fixed copy's grid, where it is seen, and where the two can be compared."""
+    """Lay the moving copy's light on the fixed copy's grid; also returns where it has content and can be compared."""
     height, width = fixed.grey.shape
     x, y = _coordinates(np.linalg.inv(homography), slice(0, height), width, field, 1)
     light = _antialiased(moving.light, homography, fixed.grey.shape)
@@ -318,7 +322,7 @@ def _laid(moving, fixed, homography, field=None):
 
 
 def _disc(radius):
-    """Kernel of a disc: the area of each pixel within it."""
+    """Return the kernel of a disc: the area of each pixel inside it."""
     side = 2 * int(np.ceil(radius - 0.5)) + 1
     t = (np.arange(16 * side) + 0.5) / 16 - side / 2
     covered = (t[:, None] ** 2 + t**2 <= radius**2).reshape(side, 16, side, 16).mean((1, 3))
@@ -330,7 +334,7 @@ def _blurred(image, radius):
 
 
 def _local_mean(image, weight, sigma):
-    """Weighted by a Gaussian and by `weight`, (h, w) float32; and the sum of the weights."""
+    """Average, weighted by a Gaussian and by `weight`, (h, w) float32; also returns the sum of the weights."""
     total = cv2.GaussianBlur(weight, (0, 0), sigma)
     weighted = image * (weight if image.ndim == 2 else weight[..., None])
     mean = cv2.GaussianBlur(weighted, (0, 0), sigma)
@@ -339,9 +343,9 @@ def _local_mean(image, weight, sigma):
 
 
 def _blurred_alike(light, fixed, mask):
-    """The light blurred at each pixel with the disc that makes it most like the fixed copy; also as grey, same gain.
+    """Blur the light at each pixel with the disc that makes it most like the fixed copy.
 
-    (h, w, 3) in its own light, (h, w) scaled to the fixed copy's grey.
+    Returns (h, w, 3) light, and (h, w) grey that is scaled to the fixed copy's.
     """
     grey = cv2.cvtColor(light, cv2.COLOR_RGB2GRAY)
     weight = mask.astype(np.float32)
@@ -359,9 +363,10 @@ def _blurred_alike(light, fixed, mask):
 
 
 def _refine(moving, fixed, homography, pair):
-    """The homography between the copies to a fraction of a pixel, and the correlation of detail that it reaches.
+    """Refine the homography between the copies to a fraction of a pixel; also returns the correlation of detail.
 
-    Enhanced correlation coefficient (Evangelidis and Psarakis, 2008) of the two, blurred alike, less local means.
+    It maximises the enhanced correlation coefficient (Evangelidis and Psarakis, 2008) of the two, blurred alike and
+    with their local means subtracted.
     """
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-6)
     for _ in range(_REFINEMENTS):
@@ -389,7 +394,7 @@ def _refine(moving, fixed, homography, pair):
 
 
 def _gains(moving, fixed, homography, pair):
-    """(3,) ratios of light, fixed over moving: medians over all places that are neither clipped nor dark."""
+    """Return (3,) ratios of light, fixed over moving: medians over all places that are neither clipped nor dark."""
     light, _, mask = _laid(moving, fixed, homography)
     if mask.any():
         light, _ = _blurred_alike(light, fixed, mask)
@@ -401,9 +406,10 @@ def _gains(moving, fixed, homography, pair):
 
 
 def _displacement(moving, fixed, homography, field):
-    """What is left between the copies: smooth total displacement (h, w, 2), and the median length of what is new.
+    """Measure the smooth displacement (h, w, 2) between the copies, and the median length of its new part.
 
-    field: a displacement already found, or None. The result is in pixels of the fixed copy, to be added to its points.
+    field: the displacement known so far, or None. The result includes it, in pixels of the fixed copy, to be added to
+    its points.
     """
     light, seen, mask = _laid(moving, fixed, homography, field)
     mask = mask if mask.any() else seen
@@ -419,14 +425,14 @@ def _displacement(moving, fixed, homography, field):
     returned = forth + cv2.remap(back, x + forth[..., 0], y + forth[..., 1], cv2.INTER_LINEAR)
     length, limit = np.linalg.norm(forth, axis=2), _FLOW_LIMIT * max(mask.shape)
     trusted = mask & (np.linalg.norm(returned, axis=2) < 0.5) & (length < limit)
-    # Where nothing has an edge, flow says nothing: weigh by the lesser eigenvalue of the structure tensor.
+    # Flow means nothing where there is no edge: weigh it by the lesser eigenvalue of the structure tensor.
     texture = cv2.cornerMinEigenVal(cv2.GaussianBlur(both[1], (0, 0), 1).astype(np.float32) / 255, 7)
     textured = trusted & (texture > np.median(texture[trusted])) if trusted.any() else trusted
     error = float(np.median(length[textured])) if textured.any() else float("nan")
 
     weight = np.where(trusted, np.minimum(texture / max(float(texture.max()), 1e-9), 0.1), 0).astype(np.float32)
-    smooth = np.zeros_like(forth)  # no evidence, no displacement
-    for sigma in _FLOW_SIGMAS:  # the wider ones only say what the narrower ones cannot
+    smooth = np.zeros_like(forth)  # no displacement where there is no evidence
+    for sigma in _FLOW_SIGMAS:  # wider windows fill what narrower ones leave open
         mean, total = _local_mean(forth, weight, sigma)
         smooth += (total / (total + 1e-3))[..., None] * (mean - smooth)
     if field is not None:
@@ -439,7 +445,7 @@ def _displacement(moving, fixed, homography, field):
 
 
 def _resample(moving, homography, field, k, shape, gains, encoding):
-    """The moving photograph on the fixed grid of that (h, w), and where it was seen."""
+    """Resample the moving photograph onto the fixed grid of that (h, w); also returns where it has content."""
     source = _antialiased(to_float(moving), homography, shape)
     inverse = np.linalg.inv(homography)
     height, width = shape
@@ -456,9 +462,9 @@ def _resample(moving, homography, field, k, shape, gains, encoding):
 
 
 def _largest_rectangle(valid):
-    """Rows and columns of the largest rectangle of True that has pixels of the fullest column in it."""
+    """Return slices (rows, columns) of the largest rectangle of True that crosses the column with most of them."""
     column = int(valid.sum(0).argmax())
-    # In each row, the run of True about that column: first and last + 1.
+    # The run of True around that column in each row: its first and last + 1.
     left = column + 1 - np.where((~valid[:, column::-1]).any(1), (~valid[:, column::-1]).argmax(1), column + 1)
     right = column + np.where((~valid[:, column:]).any(1), (~valid[:, column:]).argmax(1), valid.shape[1] - column)
     best, crop = -1, (slice(0, 0), slice(0, 0))

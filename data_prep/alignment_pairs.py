@@ -1,4 +1,4 @@
-"""Make an aligned pair for training or testing of two photographs a person took: files in, files out."""
+"""Makes an aligned pair for training or testing from two photographs that a person took: files in, files out."""
 
 import dataclasses
 import os
@@ -18,12 +18,12 @@ def align_files(
     gain: bool = True,
     encoding: Encoding = "srgb",
 ) -> Alignment:
-    """Write out_dir/blurred/NAME.png and out_dir/sharp/NAME.png, one size, one scene; NAME is the blurred file's.
+    """Write out_dir/blurred/NAME.png and out_dir/sharp/NAME.png, aligned and of one size; NAME is the blurred file's.
 
-    The blurred photograph is cropped and nothing else: a network shall see what a camera gives, noise and all. The
-    sharp one is laid on its grid, resampled once, with its exposure (`align`, which explains the options). Each keeps
-    its bits per sample (at most 16) and metadata, and loses its alpha channel. Existing pictures of the name are
-    replaced, but never the two that are read.
+    The blurred photograph is only cropped, so that a network sees what a camera gives, noise included. The sharp one is
+    resampled once onto its grid and gets its exposure (see `align` for the options). Each keeps its bits per sample (at
+    most 16) and metadata, and loses its alpha channel. Existing pictures of that name are replaced, but never the two
+    that are read.
     Raises InputError, naming the file or both, for what cannot be read, aligned or written.
     """
     out = {name: Path(out_dir) / name / f"{Path(blurred).stem}.png" for name in ("sharp", "blurred")}
@@ -53,7 +53,7 @@ def _like(photo: Photo, colour: bool) -> Photo:
 
 
 def summary(found: Alignment) -> str:
-    """One line for a person: size in common, distance before and after, gains, how well it fits."""
+    """Summarise an alignment in one line: size in common, distance before and after, gains, quality of the fit."""
     height, width = (part.stop - part.start for part in found.crop)
     gains = " ".join(f"{gain:.3f}" for gain in found.gains)
     return (

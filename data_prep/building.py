@@ -1,4 +1,4 @@
-"""What the TFDS packages share: features, examples and shards of a layout, and the build itself. Needs TFDS."""
+"""The parts that all TFDS packages share: features, examples and shards of a layout, and the build. Needs TFDS."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     raise InputError(f"data: needs what restore-jax[data] installs: {error}") from error
 
-SCENES_A_SHARD = 32  # of DPDD's 16-bit images about 1 GB
+SCENES_A_SHARD = 32  # about 1 GB of DPDD's 16-bit images
 
 
 @dataclasses.dataclass(eq=False)
@@ -34,14 +34,15 @@ class Config(tfds.core.BuilderConfig):
 
 
 def configs(layouts: dict[str, Layout]) -> list[Config]:
-    """The configs of a dataset's layouts."""
+    """Return the configs of a dataset's layouts."""
     return [Config(name=name, description=layout.description, layout=layout) for name, layout in layouts.items()]
 
 
 class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Base of the packages' builders.
 
-    By shards because TFDS's GeneratorBasedBuilder shuffles: from 1 GB on through files it opens with TensorFlow.
+    It builds by shards because TFDS's GeneratorBasedBuilder shuffles, and from 1 GB on does so through files that it
+    opens with TensorFlow.
     """
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -55,7 +56,7 @@ class Builder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
 
 def features(layout: Layout) -> tfds.features.FeaturesDict:
-    """An image for each view, the scene's name and, where the layout has one, the rotation."""
+    """Return the features of a layout: an image for each view, the scene's name and, if there is one, the rotation."""
     found = {"scene": tfds.features.Text(doc="the scene's name in the published tree")}
     for view in layout.views:
         dtype = np.uint16 if 16 in view.bits else np.uint8
@@ -67,7 +68,7 @@ def features(layout: Layout) -> tfds.features.FeaturesDict:
 
 
 def shards(layout: Layout, split: str, scenes: dict[str, dict[str, Path]]) -> list[Callable]:
-    """Functions that yield (scene, example), one for each shard; the images are paths, so that no bit changes."""
+    """Return functions that yield (scene, example), one for each shard; images are paths, so that no bit changes."""
     more = {} if layout.rotation is None else {"rotation": layout.rotation}
 
     def examples(title: str, names: list[str]) -> Iterator[tuple[str, dict]]:
@@ -80,14 +81,14 @@ def shards(layout: Layout, split: str, scenes: dict[str, dict[str, Path]]) -> li
 
 
 def refuse(problems: list[str]) -> None:
-    """InputError of the first problem and how many more there are."""
+    """Raise InputError with the first problem and the number of the others, if there is any."""
     if problems:
         more = f" (and {len(problems) - 1} more problems; data check lists them)" if len(problems) > 1 else ""
         raise InputError(problems[0] + more)
 
 
 def build(dataset: str, config: str, layout: Layout, tree: Path, data_dir: Path) -> Path:
-    """The folder of array_record files built from the tree. Raises InputError."""
+    """Build array_record files from the tree and return their folder. Raises InputError."""
     refuse(trees.survey(layout, tree).problems)
     module = importlib.import_module(f"data_prep.{dataset}.{dataset}_dataset_builder")
     known = module.Builder.builder_configs.get(config)
@@ -95,14 +96,14 @@ def build(dataset: str, config: str, layout: Layout, tree: Path, data_dir: Path)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         verbosity = absl.logging.get_verbosity()
-        absl.logging.set_verbosity(absl.logging.ERROR)  # of a config of ours, as for a part, TFDS warns at length
+        absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns at length of configs that it did not declare
         try:
             builder = module.Builder(config=chosen, data_dir=data_dir, file_format="array_record")
         finally:
             absl.logging.set_verbosity(verbosity)
         if builder.data_path.exists():
             raise InputError(f"{builder.data_path}: built already; remove it to build it again")
-        # TFDS wants a folder for downloads, of which there are none, and talks on stdout.
+        # TFDS insists on a folder for downloads, though there are none, and prints on stdout.
         with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(sys.stderr):
             settings = tfds.download.DownloadConfig(manual_dir=tree)
             builder.download_and_prepare(download_dir=downloads, download_config=settings)

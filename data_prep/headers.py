@@ -1,4 +1,4 @@
-"""What the header of a PNG or JPEG file states."""
+"""Reads the size, bits and channels that the header of a PNG or JPEG file states."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,10 @@ _KINDS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 class Header(NamedTuple):
-    """size: (width, height). bits: of a sample. channels: 1 grey, 3 colour, 2 and 4 with alpha (4 also CMYK)."""
+    """The contents of a header.
+
+    size: (width, height). bits: a sample's depth. channels: 1 for grey, 3 for colour, 2 and 4 with alpha (4 also CMYK).
+    """
 
     size: tuple[int, int]
     bits: int
@@ -21,8 +24,10 @@ class Header(NamedTuple):
 
 
 def read_header(path: Path) -> Header:
-    """The header of an image file, read from its first bytes and, for a PNG, its last 12. Raises ValueError, also for
-    more pixels than are read."""
+    """Read the header of an image file from its first bytes and, for a PNG, its last 12.
+
+    Raises ValueError for a file that is damaged or of another format, and for more than MAX_PIXELS pixels.
+    """
     try:
         with open(path, "rb") as fp:
             head = fp.read(33)

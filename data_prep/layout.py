@@ -1,4 +1,4 @@
-"""What the raw tree of a dataset holds, as data."""
+"""Descriptions, as data, of the folders and files that a dataset is published in."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ from pathlib import PurePath
 class View:
     """One image of each scene.
 
-    folder: below the root, "{split}" standing for the split's name.
-    suffixes: what may follow the scene's name in the file's name; the first is what is published.
-    bits, channels: a sample's depth and the number of samples a pixel that the header may state.
-    own_names: the files bear a name of the scenes' form but another one each; they pair with the scenes in order.
+    folder: its place below the root; "{split}" stands for the split's name.
+    suffixes: what may follow the scene's name in the file's name; the first is the published one.
+    bits, channels: the depths of a sample, and the numbers of samples a pixel, that the header may state.
+    own_names: the files have names of the scenes' form, but each another one; they pair with the scenes in order.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Layout:
     """A published tree.
 
     splits: {split: number of scenes}, None for a number that is not known.
-    views: the first one names the scenes.
+    views: the scene's images; the first view's files name the scenes.
     scene: regular expression of a scene's name.
-    size: (width, height) of every image, or None if only the views of one scene agree.
+    size: (width, height) of every image, or None if sizes differ between scenes.
     numbers: {split: the numbers at the end of its scenes' names}, where the splits share their folders.
     clips: the views' folders hold folders of frames; a scene is then "clip/frame".
-    unused: glob patterns, from the root, of what the release holds besides.
-    rotation: degrees counter-clockwise that turn the views upright as the network needs them, or None.
-    survey: of a tree that is more than folders of files: what `trees.survey` calls with its root.
+    unused: glob patterns, from the root, of published files that are not used.
+    rotation: degrees counter-clockwise by which the network needs the views turned, or None.
+    survey: for a tree that is more than folders of files, the function that `trees.survey` calls with its root.
     """
 
     description: str
@@ -52,7 +52,7 @@ class Layout:
     survey: Callable | None = None
 
     def scene_of(self, view: View, filename: str) -> str | None:
-        """The scene whose `view` a file of this name is, None if it is not a name of that view."""
+        """Return the scene that a file of this name shows in `view`, None if the name is not one of that view."""
         path = PurePath(filename)
         if path.suffix.lower() not in view.endings:
             return None
@@ -63,10 +63,10 @@ class Layout:
         return None
 
     def in_split(self, scene: str, split: str) -> bool:
-        """Whether a scene found in the split's folder is of the split."""
+        """Say whether a scene that lies in the split's folder belongs to the split."""
         return self.numbers is None or number(scene) in self.numbers[split]
 
 
 def number(scene: str) -> int:
-    """The number at the end of a scene's name."""
+    """Return the number at the end of a scene's name."""
     return int(re.search(r"\d+$", scene)[0])

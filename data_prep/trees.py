@@ -1,4 +1,4 @@
-"""The check of a raw tree against its layout: names, counts and image headers; no pixel is decoded."""
+"""Checks a published tree against its layout: names, counts and image headers; no pixel is decoded."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from pathlib import Path
 from data_prep.headers import read_header
 from data_prep.layout import Layout, View, number
 
-# What file managers and archivers leave behind: never a problem.
+# Files that file managers and archivers leave behind, which are never a problem.
 LITTER = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 OUTSIDE = "a link out of the tree"
-MAX_GAP = 3  # captures between a scene and its own-named view that need no second thought
+MAX_GAP = 3  # file numbers that may lie between a scene and its own-named view without a warning
 
 
 @dataclass
@@ -62,7 +62,7 @@ def survey(layout: Layout, folder: Path) -> Survey:
 
 
 def find_root(layout: Layout, folder: Path) -> Path:
-    """`folder`, or its only subfolder that holds folders of the layout where `folder` holds none."""
+    """Return `folder`, or its only subfolder that holds the layout's folders if `folder` itself does not."""
     places = [view.folder.format(split=split) for split in layout.splits for view in layout.views]
 
     def holds(root: Path) -> bool:
@@ -73,19 +73,19 @@ def find_root(layout: Layout, folder: Path) -> Path:
 
 
 def leaves(path: Path, base: Path) -> bool:
-    """Whether a path, links followed, lies outside of the real folder `base`."""
+    """Say whether a path, with its links followed, lies outside of the real folder `base`."""
     return not Path(os.path.realpath(path)).is_relative_to(base)
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a path or name fits one of the glob patterns."""
+    """Say whether a path or name matches one of the glob patterns."""
     return any(fnmatch(path, pattern) for pattern in patterns)
 
 
 def list_files(layout: Layout, root: Path, base: Path, problems: list[str]) -> dict[str, list[str] | None]:
-    """{folder of the layout: its files' names, sorted; None if there is no such folder}; what else is there is wrong.
+    """Return {folder of the layout: sorted names of its files, None if there is no such folder}.
 
-    base: the real folder that no link may leave.
+    Whatever else lies in the tree is added to `problems`. base: the real folder that no link may leave.
     """
     places = {view.folder.format(split=split) for split in layout.splits for view in layout.views}
     ways = {str(parent) for place in places for parent in Path(place).parents}  # "." is one
@@ -129,12 +129,12 @@ def list_files(layout: Layout, root: Path, base: Path, problems: list[str]) -> d
 def by_scene(
     layout: Layout, view: View, split: str, folder: Path, names: list[str], problems: list[str]
 ) -> dict[str, Path]:
-    """{scene: file} of one view of one split, sorted by scene."""
+    """Return {scene: file} of one view of one split, sorted by scene."""
     files: dict[str, Path] = {}
     for name in names:
         scene = layout.scene_of(view, name)
         if scene is None:
-            if layout.numbers is None:  # else said once for all splits
+            if layout.numbers is None:  # else `unnumbered` reports it, once for all splits
                 problems.append(f"{folder / name}: unexpected file: not a name of the {view.name} images")
         elif layout.in_split(scene, split):
             if scene in files:
@@ -144,7 +144,7 @@ def by_scene(
 
 
 def unnumbered(layout: Layout, view: View, root: Path, names: list[str]) -> Iterator[str]:
-    """Files of a folder that all splits share which are of none."""
+    """Yield a problem for each file, of a folder that all splits share, that belongs to no split."""
     for name in names:
         scene = layout.scene_of(view, name)
         if scene is None or not any(layout.in_split(scene, split) for split in layout.splits):
@@ -154,7 +154,7 @@ def unnumbered(layout: Layout, view: View, root: Path, names: list[str]) -> Iter
 def pair(
     layout: Layout, split: str, root: Path, views: dict[str, dict[str, Path]], problems: list[str]
 ) -> dict[str, dict[str, Path]]:
-    """{scene: {view: file}} of the scenes that have every view."""
+    """Return {scene: {view: file}} of the scenes that have every view."""
     named = [view for view in layout.views if not view.own_names]
     scenes = sorted(set().union(*(views[view.name] for view in named)))
     whole = {}
@@ -176,8 +176,8 @@ def pair(
 def in_order(
     view: View, folder: Path, scenes: list[str], others: dict[str, Path], problems: list[str]
 ) -> dict[str, Path]:
-    """{scene: file} of a view whose files have names of their own, sorted like the scenes."""
-    if not (scenes and others):  # the missing folder or the count says so
+    """Return {scene: file} of a view whose files have names of their own; they pair with the scenes in order."""
+    if not (scenes and others):  # a missing folder or a wrong count is reported elsewhere
         return {}
     if len(scenes) != len(others):
         for scene in scenes:
@@ -201,7 +201,7 @@ def in_order(
 
 
 def miscounted(layout: Layout, split: str, root: Path, files: dict[str, Path]) -> list[str]:
-    """The line that says how many scenes a split lacks, if it does."""
+    """Return a line that says how many scenes a split lacks, or none."""
     expected = layout.splits[split]
     if expected is None or len(files) == expected:
         return []
@@ -213,7 +213,7 @@ def miscounted(layout: Layout, split: str, root: Path, files: dict[str, Path]) -
 
 
 def misfits(layout: Layout, files: dict[str, Path]) -> Iterator[str]:
-    """What the headers of a scene's images say that they should not."""
+    """Yield a problem for each header of a scene's images that does not fit the layout."""
     first, size = None, layout.size
     for view in layout.views:
         path = files[view.name]

@@ -19,6 +19,7 @@ READ = (
     "restore_jax/metrics",
     "restore_jax/plots",
     "restore_jax/data",
+    "data_prep",
     "tests/test_prose.py",
 )
 # Pages and other text files that cite only what a reader has.

@@ -12,7 +12,7 @@ from data_prep.realmcvsr.layout import LAYOUTS
 class Builder(building.Builder):
     """Triplets of ultra-wide, wide-angle and telephoto videos, an example a frame.
 
-    The metadata say how many frames each clip has, {split: {clip: frames}}, in the order of the examples.
+    Its metadata has the number of frames of each clip, {split: {clip: frames}}, in the order of the examples.
     """
 
     VERSION = tfds.core.Version("1.0.0")

@@ -1,4 +1,4 @@
-"""Make RealMCVSR's LRx2 or LRx4 of its HR frames: python -m data_prep.realmcvsr.reduction TREE 4."""
+"""Makes RealMCVSR's LRx2 or LRx4 from its HR frames: python -m data_prep.realmcvsr.reduction TREE 4."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from restore_jax.ops.imresize import imresize
 
 
 def reduce_tree(tree: str | os.PathLike, reduction: int) -> int:
-    """Writes {split}/LRx{reduction} beside {split}/HR, frames that are not there yet; returns how many.
+    """Write the frames of {split}/LRx{reduction} that are missing beside {split}/HR; returns how many were written.
 
     reduction: 2 or 4. Raises InputError for another, and for a tree without HR frames.
     """

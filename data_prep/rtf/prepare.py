@@ -1,10 +1,11 @@
-"""The tree of RTF out of its photographs and its maps, whose file format and unit are told, not guessed.
+"""Makes the tree of RTF from its photographs and its maps, whose unit must be given.
 
     python -m data_prep.rtf.prepare IMAGES MAPS TREE --unit radius|sigma
 
-IMAGES, MAPS: folders. Maps are .mat (one matrix in it), .npy or 16-bit .png in thousandths of the unit. A map narrower
-than its photograph is taken to have lost its right side, which becomes "not known". Photographs pair with maps of the
-same name; if the names differ, in order. TREE gets image/NAME and map/NAME.png, and each pair is said.
+IMAGES and MAPS are folders. Maps are .mat files of one matrix, .npy, or 16-bit .png in thousandths of the unit. A map
+that is narrower than its photograph is taken to have lost its right side, which is stored as "not known". Photographs
+pair with maps of the same name, or in order if the names differ. TREE gets image/NAME and map/NAME.png; each pair is
+printed.
 """
 
 import argparse
@@ -25,7 +26,7 @@ MAPS = (".mat", ".npy", ".png")
 
 
 def prepare(images, maps, tree, unit: str) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """Writes the tree and returns its (photograph, map) pairs. InputError, naming the file, for what does not fit."""
+    """Write the tree and return its (photograph, map) pairs. Raises InputError for files that do not fit together."""
     if unit not in UNITS:
         raise InputError(f"--unit {unit}: is not one of {', '.join(UNITS)}")
     photos = find_photos([images])
@@ -48,7 +49,7 @@ def prepare(images, maps, tree, unit: str) -> list[tuple[pathlib.Path, pathlib.P
 
 
 def paired(photos, maps, folder):
-    """[(photograph, map)] by name, or in order if no name agrees."""
+    """Pair photographs with maps by name, or in order if no name agrees: [(photograph, map)]."""
     by_name = {path.stem: path for path in maps}
     if len(photos) != len(maps) or len(by_name) != len(maps):
         raise InputError(f"{folder}: {len(by_name)} maps ({', '.join(MAPS)}) for {len(photos)} photographs")
@@ -62,14 +63,14 @@ def paired(photos, maps, folder):
 
 
 def read_values(path: pathlib.Path) -> np.ndarray:
-    """The map (h, w) float32 in a file. Raises InputError."""
+    """Read the map (h, w) float32 of a file. Raises InputError."""
     if path.suffix != ".mat":
         return read_map(path)
     from scipy.io import loadmat
 
     try:
         found = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
-    except Exception as error:  # loadmat's are of many kinds
+    except Exception as error:  # loadmat raises errors of many kinds
         raise InputError(f"{path}: not a readable .mat file ({error})") from error
     matrices = {name: value for name, value in found.items() if value.ndim == 2 and min(value.shape) > 1}
     if len(matrices) != 1:
@@ -78,7 +79,7 @@ def read_values(path: pathlib.Path) -> np.ndarray:
 
 
 def coded(sigma: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
-    """Sigma as uint16 codes at the photograph's shape: NOT_KNOWN at the right, where the map has been cut."""
+    """Encode sigma as uint16 at the photograph's shape, with NOT_KNOWN at the right, where the map was cut off."""
     if sigma.shape[0] != shape[0] or sigma.shape[1] > shape[1]:
         raise InputError(f"{name}: is {sigma.shape[1]}x{sigma.shape[0]}, its photograph {shape[1]}x{shape[0]}")
     steps = np.round(STEPS_PER_PIXEL * sigma)
@@ -88,7 +89,7 @@ def coded(sigma: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
 
 
 def write_codes(path: pathlib.Path, codes: np.ndarray) -> None:
-    """A 16-bit grey PNG."""
+    """Write a 16-bit grey PNG."""
     import cv2
 
     atomic.write(path, cv2.imencode(".png", codes)[1].tobytes())
@@ -98,11 +99,13 @@ UNITS = {"radius": sigma_of_disc, "sigma": lambda values: values}
 
 
 def main() -> int:
-    """The command; returns the exit code."""
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("images", "maps", "tree"):
         parser.add_argument(name, metavar=name.upper())
-    parser.add_argument("--unit", choices=UNITS, required=True, help="of the maps: pixels of a disc's radius, or sigma")
+    parser.add_argument(
+        "--unit", choices=UNITS, required=True, help="what the maps hold, in pixels: a disc's radius, or sigma"
+    )
     args = parser.parse_args()
     try:
         for photo, map_ in prepare(args.images, args.maps, args.tree, args.unit):

@@ -1,7 +1,7 @@
 """Depth files of MPI Sintel, SYNTHIA and Middlebury 2014: bytes in, millimetres out.
 
-Every reader gives (h, w) float32, finite and positive. What is infinitely far (sky) is put at the farthest other depth
-of its frame: the blur of a lens hardly changes beyond, and the focus is sampled between the extremes.
+Every reader gives (h, w) float32, finite and positive. Sky, which is infinitely far, gets the farthest other depth of
+its frame: a lens blurs it about the same, and the focus is drawn between the extremes.
 """
 
 import re
@@ -14,7 +14,7 @@ _MPI_SKY, _PNG_SKY = 1e5, 65535
 
 
 def read_dpt(data: bytes) -> np.ndarray:
-    """MPI Sintel's format: tag, width, height, then float32 metres; sky is about 1e11. Raises ValueError."""
+    """Read MPI Sintel's format: tag, width, height, then float32 metres; sky is about 1e11. Raises ValueError."""
     width, height = dpt_size(data)
     if min(width, height) < 1 or len(data) != 12 + 4 * width * height:
         raise ValueError(f"damaged: {len(data)} bytes for {width}x{height} depths")
@@ -23,7 +23,7 @@ def read_dpt(data: bytes) -> np.ndarray:
 
 
 def dpt_size(head: bytes) -> tuple[int, int]:
-    """(width, height) that the first 12 bytes of a .dpt file state. Raises ValueError."""
+    """Return the (width, height) that the first 12 bytes of a .dpt file state. Raises ValueError."""
     if head[:4] != DPT_TAG or len(head) < 12:
         raise ValueError("not an MPI Sintel depth file (.dpt)")
     width, height = np.frombuffer(head, "<i4", 2, 4)
@@ -31,7 +31,10 @@ def dpt_size(head: bytes) -> tuple[int, int]:
 
 
 def read_png(data: bytes) -> np.ndarray:
-    """SYNTHIA's format, and Middlebury's in SYNDOF: 16-bit PNG of centimetres, in all channels alike; 65535 is sky."""
+    """Read SYNTHIA's format, and Middlebury's in SYNDOF: a 16-bit PNG of centimetres, all channels equal.
+
+    65535 is sky. Raises ValueError.
+    """
     import cv2
 
     depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -41,7 +44,7 @@ def read_png(data: bytes) -> np.ndarray:
 
 
 def of_codes(depth: np.ndarray) -> np.ndarray:
-    """The uint16 samples of such a PNG in mm. Raises ValueError."""
+    """Convert the uint16 samples of such a PNG to mm. Raises ValueError."""
     if depth.ndim == 3:
         if (depth[..., :1] != depth).any():
             raise ValueError("its channels differ: not a depth map")
@@ -50,7 +53,7 @@ def of_codes(depth: np.ndarray) -> np.ndarray:
 
 
 def read_pfm(data: bytes, calibration: str) -> np.ndarray:
-    """Middlebury 2014's format: disparities as .pfm with calib.txt, of baseline (mm), doffs and cam0's focal length.
+    """Read Middlebury 2014's format: .pfm disparities, and calib.txt with baseline (mm), doffs and cam0's focal length.
 
     Unknown disparities (infinite) take the depth of the nearest known pixel. Raises ValueError.
     """
@@ -75,7 +78,7 @@ def read_pfm(data: bytes, calibration: str) -> np.ndarray:
 
 
 def fill_holes(values: np.ndarray) -> np.ndarray:
-    """(h, w) with what is not finite replaced by the nearest pixel's value that is; one must be."""
+    """Replace what is not finite in (h, w) by the nearest finite value, of which there must be one."""
     from scipy.ndimage import distance_transform_edt
 
     unknown = ~np.isfinite(values)
@@ -85,7 +88,7 @@ def fill_holes(values: np.ndarray) -> np.ndarray:
 
 
 def _finite(depth, sky):
-    """`depth` with the sky at the farthest other depth. Raises ValueError for what no depth can be."""
+    """Put the sky at the farthest other depth. Raises ValueError for values that no depth can have."""
     if sky.all():
         raise ValueError("holds nothing but sky")
     depth = np.where(sky, depth[~sky].max(), depth)

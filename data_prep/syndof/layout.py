@@ -1,4 +1,4 @@
-"""SYNDOF's configs: what it is rendered from and how lenses are drawn. README.md says what of this is confirmed."""
+"""SYNDOF's configs: the source of its images and how lenses are drawn. README.md says what of this is confirmed."""
 
 from data_prep.layout import Layout, View
 from data_prep.syndof.tree import survey

@@ -1,7 +1,7 @@
 """Random thin lenses for SYNDOF and the depth layers that they blur. NumPy only; one random generator an example.
 
 Depths and distances are in millimetres, circles of confusion (COC) in pixels of the image: diameters, positive behind
-the focal plane. Source: dissertation section 3.2.2-3.2.3 ("paper"), networks.md section 3 ("released").
+the focal plane. Source: dissertation section 3.2.2-3.2.3 ("paper"), docs/networks.md 3 ("released").
 """
 
 from typing import NamedTuple
@@ -12,15 +12,15 @@ MAX_LAYERS = 350
 MAX_COC = {"paper": 28.0, "released": 29.0}  # a sigma of 7 pixels either way
 SENSOR_WIDTH = 36.0  # mm
 FOCAL_LENGTHS, FOCAL_WEIGHTS = (50.0, 70.0, 85.0), (0.1, 0.4, 0.4)
-_LAYERS = (200, 350)  # the fewest and the most of the released sampling
+_LAYERS = (200, 350)  # the fewest and the most layers of sampling "released"
 _SPREAD = 3.0  # standard deviations of the half-normal distribution that the range of depths covers
 
 
 class Lens(NamedTuple):
     """A lens and how finely depth is cut: COC = scale (x - focus) / x at depth x + shift.
 
-    scale: pixels, the COC at infinity (alpha of Eq. 3.1). levels: number of depth layers before merging.
-    focal_length: mm, f_number: 0 where scale stands for both ("paper").
+    scale: pixels, the COC at infinity (alpha of Eq. 3.1). levels: number of depth layers before merging. focal_length
+    (mm) and f_number are 0 under sampling "paper", where scale stands for both.
     """
 
     sampling: str
@@ -33,7 +33,10 @@ class Lens(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """index: (h, w) int32, each pixel's layer, 0 the nearest; coc and sigma: (n,) float32 of each layer, pixels."""
+    """The depth layers of an image.
+
+    index: (h, w) int32, each pixel's layer, 0 the nearest. coc, sigma: (n,) float32, pixels, of each layer.
+    """
 
     index: np.ndarray
     coc: np.ndarray
@@ -41,12 +44,12 @@ class Layers(NamedTuple):
 
 
 def generator(seed: int, example: int) -> np.random.Generator:
-    """The random numbers of one example, whatever was drawn for others."""
+    """Return the random generator of one example, which does not depend on what was drawn for others."""
     return np.random.default_rng([seed, example])
 
 
 def sample(sampling: str, rng: np.random.Generator, depth: np.ndarray, max_coc: float | None = None) -> Lens:
-    """A random lens for a depth map, (h, w) in mm. ValueError: unknown sampling, or a depth that does not vary."""
+    """Draw a lens for a depth map, (h, w) in mm. ValueError for an unknown sampling, or a depth that does not vary."""
     if sampling not in MAX_COC:
         raise ValueError(f"sampling is {sampling!r}, must be 'paper' or 'released'")
     near, far = float(depth.min()), float(depth.max())
@@ -56,17 +59,17 @@ def sample(sampling: str, rng: np.random.Generator, depth: np.ndarray, max_coc: 
 
 
 def _paper(rng, depth, max_coc):
-    """Eqs. 3.1-3.2: focus uniform between the extremes, alpha uniform up to where the largest COC is max_coc."""
+    """Draw a lens by Eqs. 3.1-3.2: focus uniform between the extremes, alpha uniform up to a largest COC of max_coc."""
     near, far = float(depth.min()), float(depth.max())
     return lens_at(rng.uniform(near, far), near, far, max_coc, rng.uniform())
 
 
 def _released(rng, depth, max_coc):
-    """A real lens: its aperture is such that the larger of the extremes' COCs is max_coc."""
+    """Draw a real lens, whose aperture gives the larger of the extremes' COCs the value max_coc."""
     focal_length = float(rng.choice(FOCAL_LENGTHS, p=np.divide(FOCAL_WEIGHTS, sum(FOCAL_WEIGHTS))))
     shift = max(0.0, 5 * focal_length - float(depth.min()))
     levels = int(rng.integers(_LAYERS[0], _LAYERS[1], endpoint=True))
-    there = np.unique(_levels(depth + shift, levels)[0])  # of the image's own depths, nearest first
+    there = np.unique(_levels(depth + shift, levels)[0])  # levels that the image's own depths have, nearest first
     position = np.linspace(0, _SPREAD, len(there))
     weights = np.exp(-(position**2) / 2)
     chosen = there[rng.choice(len(there), p=weights / weights.sum())]
@@ -78,13 +81,13 @@ def _released(rng, depth, max_coc):
 
 
 def lens_at(focus: float, near: float, far: float, max_coc: float, share: float = 1.0) -> Lens:
-    """The lens that is focused there, with `share` of the largest scale at which no COC exceeds max_coc (Eq. 3.2)."""
+    """Return the lens focused at `focus`, with `share` of the largest scale whose COCs stay below max_coc (Eq. 3.2)."""
     largest = max(abs(far - focus) / far, abs(near - focus) / near)
     return Lens("paper", focus, share * max_coc / largest, MAX_LAYERS)
 
 
 def _levels(depth, levels):
-    """(h, w) level of every pixel, 0 the nearest, and the levels' depths: even in inverse depth, thus in COC."""
+    """Return the level (h, w) of every pixel, 0 the nearest, and the levels' depths: even steps of inverse depth."""
     inverse = 1 / depth.astype(np.float64)
     high, low = inverse.max(), inverse.min()
     index = np.round((high - inverse) / (high - low) * (levels - 1)).astype(np.int32)
@@ -92,7 +95,7 @@ def _levels(depth, levels):
 
 
 def layers_of(depth: np.ndarray, lens: Lens) -> Layers:
-    """The layers that pixels of a depth map, (h, w) in mm, belong to; at most lens.levels of them, none empty."""
+    """Cut a depth map, (h, w) in mm, into layers: at most lens.levels of them, none empty."""
     index, depths = _levels(depth + lens.shift, lens.levels)
     coc = coc_of(depths, lens._replace(shift=0.0))
     if lens.sampling == "released":
@@ -104,13 +107,13 @@ def layers_of(depth: np.ndarray, lens: Lens) -> Layers:
 
 
 def coc_of(depth: np.ndarray, lens: Lens) -> np.ndarray:
-    """Signed COC in pixels of depths in mm (Eq. 3.1)."""
+    """Compute the signed COC in pixels of depths in mm (Eq. 3.1)."""
     distance = depth.astype(np.float64) + lens.shift
     return lens.scale * (distance - lens.focus) / distance
 
 
 def sigma_of(coc: np.ndarray, sampling: str) -> np.ndarray:
-    """Standard deviation in pixels of the Gaussian that stands for a COC, float32."""
+    """Return sigma in pixels, float32, of the Gaussian that stands for a COC."""
     diameter = np.abs(coc)
     sigma = diameter / 4 if sampling == "paper" else np.maximum(diameter - 1, 0) / 4
     return sigma.astype(np.float32)

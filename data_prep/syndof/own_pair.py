@@ -1,4 +1,4 @@
-"""Defocus rendered from a person's own photograph and depth: restore-jax data render."""
+"""Renders defocus from a person's own photograph and depth: restore-jax data render."""
 
 import math
 from pathlib import Path
@@ -23,10 +23,10 @@ def render_files(
     seed: int = 0,
     focus: float | None = None,
 ) -> dict[str, Path]:
-    """Writes the defocused image (default: IMAGE_defocused.png), OUT_sigma.png (`defocus.write_map`), and its colours.
+    """Write the defocused image (default: IMAGE_defocused.png), OUT_sigma.png (`defocus.write_map`), and its colours.
 
-    max_coc: pixels, of the depth that is farthest out of focus. focus: in the unit of the depth; without it, drawn
-    from the depths' range by `seed` (Eq. 3.2). sigma is COC / 4. Raises InputError.
+    max_coc: pixels, the COC of the depth that is farthest out of focus. focus: in the unit of the depth; without it,
+    drawn from the depths' range by `seed` (Eq. 3.2). sigma is COC / 4. Raises InputError.
     """
     image, depth = Path(image), Path(depth)
     if unit not in UNITS:
@@ -54,7 +54,7 @@ def render_files(
 
 
 def read_depth(path: Path, unit: str) -> np.ndarray:
-    """(h, w) float32, the file's own numbers: .npy, .dpt, or a grey PNG or TIFF; sky as `depths` has it."""
+    """Read depths (h, w) float32 as the file's own numbers: .npy, .dpt, or a grey PNG or TIFF; sky as in `depths`."""
     try:
         if path.suffix == ".dpt":
             values = depths.read_dpt(io.read_bytes(path)) / depths.MM_PER_UNIT["MPI"]
@@ -79,9 +79,9 @@ def _grey(values, unit):
 
 
 def in_mm(values: np.ndarray, unit: str, path: Path) -> np.ndarray:
-    """Depths in mm (of a disparity: in units of their own, which COC does not depend on). Raises InputError.
+    """Convert depths to mm, and disparities to depths of any scale, as COC does not depend on it. Raises InputError.
 
-    What is not finite, as stereo leaves it where nothing was matched, takes the nearest known depth.
+    Depths that are not finite, which stereo leaves where nothing was matched, take the nearest known depth.
     """
     if not np.isfinite(values).any():
         raise InputError(f"{path}: no depth is finite")

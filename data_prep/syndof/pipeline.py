@@ -1,10 +1,10 @@
-"""SYNDOF's shards by Apache Beam: on all cores here, or on Dataflow, Flink or Spark by the runner's own flags.
+"""Renders SYNDOF's shards by Apache Beam: on all cores here, or on Dataflow, Flink or Spark by the runner's own flags.
 
     python -m data_prep.syndof.pipeline --tree TREE --output FOLDER --sampling paper
     python -m data_prep.syndof.pipeline --tree gs://B/tree --output gs://B/shards --runner=DataflowRunner --project=P
 
-FOLDER gets plan.json and the shards of `data_prep.syndof.shards`; where it has a plan, that plan is followed, and
-shards that are there are not rendered again. Making the plan reads every image: the tree must be a local folder then.
+FOLDER gets plan.json and the shards of `data_prep.syndof.shards`. A plan that is there already is followed, and shards
+that are there are not rendered again. Making the plan reads every image, for which the tree must be a local folder.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LOCAL = ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--d
 
 
 class RenderShards(beam.PTransform):
-    """Numbers of shards -> the paths of those that were rendered; finished ones are passed over."""
+    """Takes numbers of shards and gives the paths of those that it rendered; finished ones are skipped."""
 
     def __init__(self, plan: shards.Plan, tree: str, output: str):
         super().__init__()
@@ -42,7 +42,7 @@ class RenderShards(beam.PTransform):
 
 
 def write_shard(plan: shards.Plan, tree: str, output: str, number: int):
-    """Yields the path of a shard it rendered and moved into place, nothing if the shard is there."""
+    """Render a shard, move it into place and yield its path; yield nothing if the shard is there."""
     path = FileSystems.join(output, shards.shard_name(plan, number))
     if FileSystems.exists(path):
         return
@@ -52,13 +52,13 @@ def write_shard(plan: shards.Plan, tree: str, output: str, number: int):
 
 
 def read(path: str) -> bytes:
-    """The file's bytes, of any file system that Beam knows."""
+    """Read a file from any file system that Beam knows."""
     with FileSystems.open(path, compression_type="uncompressed") as fp:
         return fp.read()
 
 
 def replace(path: str, data: bytes) -> None:
-    """Writes under a name of its own and moves the whole file into place; whoever comes second brings the same."""
+    """Write to a name of its own and move the whole file into place; two writers of one file write the same bytes."""
     unfinished = f"{path}-{secrets.token_hex(8)}.part"
     with FileSystems.create(unfinished, compression_type="uncompressed") as fp:
         fp.write(data)
@@ -66,7 +66,7 @@ def replace(path: str, data: bytes) -> None:
 
 
 def prepare(tree: str, output: str, sampling: str, seed: int, count: int | None) -> shards.Plan:
-    """The plan in `output`, made if there is none. Raises InputError."""
+    """Read the plan in `output`, or make it if there is none. Raises InputError."""
     place = FileSystems.join(output, shards.PLAN)
     if Path(tree).is_dir() and "://" not in output:
         return shards.make_plan(Path(tree), Path(output), sampling, seed, count)
@@ -76,13 +76,15 @@ def prepare(tree: str, output: str, sampling: str, seed: int, count: int | None)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Renders what is missing; flags that are not named here are the runner's."""
+    """Render the missing shards; flags that are not named here go to the runner. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m data_prep.syndof.pipeline")
-    parser.add_argument("--tree", required=True, metavar="FOLDER", help="images and depths, see README.md")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="gets plan.json and the shards")
-    parser.add_argument("--sampling", choices=("paper", "released"), default="paper", help="of lenses (paper)")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (0)")
-    parser.add_argument("--count", type=int, help="of examples (default: 4.1 a sample)")
+    parser.add_argument("--tree", required=True, metavar="FOLDER", help="folder of images and depths, see README.md")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="folder for plan.json and the shards")
+    parser.add_argument(
+        "--sampling", choices=("paper", "released"), default="paper", help="how lenses are drawn (default paper)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default 0)")
+    parser.add_argument("--count", type=int, help="number of examples to render (default: 4.1 for each sample)")
     args, flags = parser.parse_known_args(argv)
     try:
         plan = prepare(args.tree, args.output, args.sampling, args.seed, args.count)

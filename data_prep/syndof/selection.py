@@ -1,4 +1,4 @@
-"""Of sequences of similar frames only dissimilar ones are kept, by PSNR and SSIM (dissertation section 3.2.1)."""
+"""Keeps only dissimilar frames of a sequence, by PSNR and SSIM (dissertation section 3.2.1)."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from data_prep.syndof.tree import Pair, read_image
 
-# The dissertation names the measures, not the thresholds; these are ours. Similar is what exceeds both.
+# Frames are similar if they exceed both. The dissertation names the measures; the thresholds are ours.
 MAX_PSNR, MAX_SSIM = 30.0, 0.9  # dB, and SSIM of luminance
 WIDTH = 256  # pixels that frames are reduced to before they are compared
 
@@ -14,7 +14,7 @@ WIDTH = 256  # pixels that frames are reduced to before they are compared
 def dissimilar(
     pairs: Iterable[Pair], read: Callable[[str], bytes], max_psnr: float = MAX_PSNR, max_ssim: float = MAX_SSIM
 ) -> list[Pair]:
-    """The pairs, in order, that differ from the frame of their sequence that was kept last."""
+    """Return, in order, the pairs that differ from the frame of their sequence that was kept last."""
     kept: list[Pair] = []
     last: tuple[str, np.ndarray] | None = None
     for pair in pairs:
@@ -26,7 +26,7 @@ def dissimilar(
 
 
 def reduced(image: np.ndarray) -> np.ndarray:
-    """Luminance, float32 in [0, 1], WIDTH pixels wide or as it is if narrower."""
+    """Reduce an image to luminance, float32 in [0, 1], at most WIDTH pixels wide."""
     import cv2
 
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
@@ -37,7 +37,7 @@ def reduced(image: np.ndarray) -> np.ndarray:
 
 
 def similar(first: np.ndarray, second: np.ndarray, max_psnr: float = MAX_PSNR, max_ssim: float = MAX_SSIM) -> bool:
-    """Whether two frames of `reduced` exceed both thresholds; frames of different sizes never do."""
+    """Say whether two frames of `reduced` exceed both thresholds; frames of different sizes never do."""
     from skimage.metrics import structural_similarity
 
     if first.shape != second.shape:

@@ -1,7 +1,8 @@
-"""Rendering SYNDOF in shards that can be lost and made again: each is a function of the plan and its number alone.
+"""Renders SYNDOF in shards, each of which is a function of the plan and its number alone, so that it can be made again.
 
-A shard is a zip file of examples: `00017/image.png`, `sigma.npy`, `blurred.png`, `example.json` of each. It is written
-under another name and moved into place, so that what is there is whole: a job started again renders what is missing.
+A shard is a zip file of examples, each a folder such as `00017` with `image.png`, `sigma.npy`, `blurred.png` and
+`example.json`. It is written under another name and moved into place, so that a shard that is there is whole. A job
+that is started again renders what is missing.
 """
 
 import concurrent.futures
@@ -24,12 +25,12 @@ from restore_jax.errors import InputError
 from restore_jax.io import atomic
 
 EXAMPLES_A_SHARD = 32
-EXAMPLES_A_SAMPLE = 8231 / 2006  # as the dissertation's Table 3.1 has it
+EXAMPLES_A_SAMPLE = 8231 / 2006  # the dissertation's ratio, Table 3.1
 PLAN = "plan.json"
 
 
 class Plan(NamedTuple):
-    """Everything that decides what is rendered; `tree_digest` of all pairs before selection."""
+    """Everything that decides what is rendered; `tree_digest` is that of all pairs before selection."""
 
     sampling: str
     seed: int
@@ -43,8 +44,10 @@ class Plan(NamedTuple):
 
 
 def make_plan(root: Path, folder: Path, sampling: str, seed: int = 0, count: int | None = None) -> Plan:
-    """The plan in `folder`, made and written there unless it is there: selects dissimilar frames, about as many
-    examples a frame as the dissertation has. InputError: `folder` holds shards of another plan, or a file is damaged.
+    """Read the plan in `folder`, or make it and write it there.
+
+    A new plan selects dissimilar frames, and as many examples a frame as the dissertation has. Raises InputError if
+    `folder` holds shards of another plan, or if a file is damaged.
     """
     pairs = tree.pairs(root)
     if not pairs:
@@ -67,12 +70,12 @@ def make_plan(root: Path, folder: Path, sampling: str, seed: int = 0, count: int
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan of `folder`. Raises InputError."""
+    """Read the plan of `folder`. Raises InputError."""
     return parse_plan((folder / PLAN).read_bytes(), str(folder / PLAN))
 
 
 def parse_plan(data: bytes, name: str) -> Plan:
-    """A plan of the bytes of its file. Raises InputError."""
+    """Parse a plan from the bytes of its file; `name` stands in errors. Raises InputError."""
     try:
         said = json.loads(data)
         return Plan(**{**said, "pairs": tuple(tree.Pair(*pair) for pair in said["pairs"])})
@@ -81,17 +84,17 @@ def parse_plan(data: bytes, name: str) -> Plan:
 
 
 def reader(root: Path) -> Callable[[str], bytes]:
-    """Reads files of a tree by their place below its root."""
+    """Return a function that reads a tree's files by their place below its root."""
     return lambda place: (root / place).read_bytes()
 
 
 def shard_name(plan: Plan, number: int) -> str:
-    """The file's name."""
+    """Return the name of a shard's file."""
     return f"shard-{number:05}-of-{plan.num_shards:05}.zip"
 
 
 def examples(plan: Plan, number: int, read: Callable[[str], bytes]) -> Iterator[tuple[str, dict]]:
-    """(index, {file: bytes}) of each example of a shard: a function of the arguments, whatever else was rendered."""
+    """Render each example of a shard, (index, {file: bytes}); the result depends on the arguments alone."""
     from data_prep.syndof.example import render
 
     for index in range(number * EXAMPLES_A_SHARD, min(plan.count, (number + 1) * EXAMPLES_A_SHARD)):
@@ -116,7 +119,7 @@ def examples(plan: Plan, number: int, read: Callable[[str], bytes]) -> Iterator[
 
 
 def shard(plan: Plan, number: int, read: Callable[[str], bytes]) -> bytes:
-    """The file of a shard, the same bytes each time. Raises ValueError."""
+    """Render a shard as the bytes of its file, which are the same each time. Raises ValueError."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for index, files in examples(plan, number, read):
@@ -127,12 +130,12 @@ def shard(plan: Plan, number: int, read: Callable[[str], bytes]) -> bytes:
 
 
 def missing(plan: Plan, folder: Path) -> list[int]:
-    """Numbers of the shards that are not there yet."""
+    """Return the numbers of the shards that are not there yet."""
     return [number for number in range(plan.num_shards) if not (folder / shard_name(plan, number)).is_file()]
 
 
 def write_shard(plan: Plan, root: Path, folder: Path, number: int) -> Path:
-    """Renders a shard into its place, unless it is there. Raises InputError."""
+    """Render a shard into its place, unless it is there. Raises InputError."""
     path = folder / shard_name(plan, number)
     if not path.is_file():
         try:
@@ -144,7 +147,7 @@ def write_shard(plan: Plan, root: Path, folder: Path, number: int) -> Path:
 
 
 def write_shards(plan: Plan, root: Path, folder: Path, workers: int | None = None) -> list[Path]:
-    """All shards, those that are missing rendered by `workers` processes (default: one a core). Raises InputError."""
+    """Render the missing shards in `workers` processes (default: one a core); returns all paths. Raises InputError."""
     from tqdm import tqdm
 
     numbers = missing(plan, folder)
@@ -161,7 +164,7 @@ def write_shards(plan: Plan, root: Path, folder: Path, workers: int | None = Non
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, dict]]:
-    """(index, {file: bytes}) of a finished shard."""
+    """Yield (index, {file: bytes}) of each example of a finished shard."""
     with zipfile.ZipFile(path) as archive:
         found: dict[str, dict[str, bytes]] = {}
         for name in archive.namelist():

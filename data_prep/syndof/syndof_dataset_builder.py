@@ -51,7 +51,7 @@ class Builder(building.Builder):
     def _shard_iterators_per_split(self, dl_manager) -> dict[str, list[Callable]]:
         root = Path(dl_manager.manual_dir)
         building.refuse(trees.survey(self.builder_config.layout, root).problems)
-        # Beside the versions, where a build that was stopped finds them again.
+        # The shards lie beside the versions, where a build that was stopped finds them again.
         folder = Path(self._data_dir_root) / self.name / "rendered" / self.builder_config.name
         plan = shards.make_plan(root, folder, self.builder_config.name.removesuffix("_partial"))
         return {"train": [partial(_examples, path) for path in shards.write_shards(plan, root, folder)]}

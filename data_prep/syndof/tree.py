@@ -17,7 +17,7 @@ _MIDDLEBURY = {"im0": "disp0", "im1": "disp1", "im1E": "disp1", "im1L": "disp1"}
 
 
 class Pair(NamedTuple):
-    """A sample: its name ("MPI/market_2/frame_0001"), source, and files relative to the tree's root."""
+    """A sample: its name ("MPI/market_2/frame_0001"), its source, and its files relative to the tree's root."""
 
     name: str
     source: str
@@ -26,12 +26,12 @@ class Pair(NamedTuple):
 
     @property
     def sequence(self) -> str:
-        """The frames that resemble one another share it."""
+        """Return the name of the sequence, which frames that resemble one another share."""
         return self.name.rpartition("/")[0]
 
 
 def survey(folder: Path) -> Survey:
-    """Every pair of the tree as the split "train", and what is wrong, a line each. Headers are read, no pixel is."""
+    """Survey the tree: every pair, as the split "train", and what is wrong, a line each. Reads headers, no pixels."""
     result = Survey({"train": {}})
     if not (folder / "image").is_dir() or not (folder / "depth").is_dir():
         result.problems.append(f"{folder}: no folders image and depth")
@@ -55,7 +55,7 @@ def survey(folder: Path) -> Survey:
 
 
 def pairs(root: Path) -> list[Pair]:
-    """All images of the tree with the place where their depth is, or should be, sorted by name."""
+    """List all images of the tree, sorted by name, with the place where their depth is or should be."""
     found = []
     for folder, source in SOURCES.items():
         for image in (root / "image" / folder).rglob("*.png"):
@@ -71,7 +71,7 @@ def pairs(root: Path) -> list[Pair]:
 
 
 def _misfit(image: Path, depth: Path) -> str | None:
-    """What is wrong with a pair, as far as headers say."""
+    """Return what is wrong with a pair according to its headers, or None."""
     if not depth.is_file():
         return f"{depth}: missing, the depth of {image}"
     if depth.suffix == ".pfm" and not depth.with_name("calib.txt").is_file():
@@ -91,7 +91,10 @@ def _misfit(image: Path, depth: Path) -> str | None:
 
 
 def _depth_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of a depth file; of a .pfm only its reader says. Raises ValueError, OSError."""
+    """Return (width, height) of a depth file, None for a .pfm, whose size only its reader knows.
+
+    Raises ValueError and OSError.
+    """
     if path.suffix == ".dpt":
         with open(path, "rb") as fp:
             return depths.dpt_size(fp.read(12))
@@ -104,7 +107,7 @@ def _depth_size(path: Path) -> tuple[int, int] | None:
 
 
 def read_pair(pair: Pair, read: Callable[[str], bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """(h, w, 3) uint8 and (h, w) float32 in mm; `read` gives the bytes of a file of the tree. Raises ValueError."""
+    """Read a pair: (h, w, 3) uint8 and (h, w) float32 mm; `read` gives a file's bytes. Raises ValueError."""
     image = read_image(read(pair.image))
     suffix = Path(pair.depth).suffix
     try:
@@ -121,7 +124,7 @@ def read_pair(pair: Pair, read: Callable[[str], bytes]) -> tuple[np.ndarray, np.
 
 
 def read_image(data: bytes) -> np.ndarray:
-    """A PNG as (h, w, 3) uint8, RGB. Raises ValueError."""
+    """Decode a PNG to (h, w, 3) uint8 RGB. Raises ValueError."""
     import cv2
 
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
