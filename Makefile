@@ -1,4 +1,5 @@
 # Two commands: `make demo` restores a photograph, `make test` runs the tests. Both set up .venv first.
+# `make quality` measures the weights that ship; CLIPS=FOLDER, a folder of videos, adds those for videos.
 # While you work: `make check`, which leaves the slow tests out. ARGS is passed on to pytest: make test ARGS=--no-skips
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +16,16 @@ test: $(VENV)/.installed-dev
 
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+quality: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.quality.deblur
+	$(BIN)/python -m tools.quality.defocus
+ifdef CLIPS
+	$(BIN)/python -m tools.quality.vsr "$(CLIPS)" --weights refvsr basicvsr basicvsr-memory-small
+	$(BIN)/python -m tools.quality.seams "$(CLIPS)"
+else
+	@echo "videos: not measured; give a folder of them: make quality CLIPS=FOLDER"
+endif
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
     python -m restore_jax.train --config=configs/dmenet.py --workdir=runs/dmenet
 
 Variants, `configs/dmenet.py:WORD,WORD`:
-    (none)  the published network and schedule, all four subnetworks: rendered defocus (../shared/data/photos), CUHK's
+    (none)  the published network and schedule, all four subnetworks: rendered defocus (`--data PHOTOS`), CUHK's
             504 with binary maps (`restore-jax data build cuhk_blur/train504 TREE`), and real photographs in
             config.streams.real.folders. Needs VGG19's weights in config.vgg. The dissertation: CUHK accuracy .8783,
             SYNDOF MSE .013 and MAE .084.

@@ -119,17 +119,15 @@ def published() -> ml_collections.ConfigDict:
 
 def rendered(config) -> None:
     """Sharp photographs, defocused on the device."""
-    train, held_out = ("../shared/data/photos/train", "../shared/data/photos_hires"), ("../shared/data/photos/val",)
-    config.data.update({"source": "photos", "folders": train, "turn": True, "workers": 0, "cache_mb": 2048})
-    config.evaluation.data.update({"source": "photos", "folders": held_out, "size": 256, "batch_size": 8})
+    config.data.update({"source": "photos", "folders": (), "turn": True, "workers": 0, "cache_mb": 2048})
+    config.evaluation.data.update({"source": "photos", "folders": (), "size": 256, "batch_size": 8})
 
 
 def camera(config) -> None:
     """Sharp photographs, defocused and written by a random camera; every number is a probability or a range."""
     rendered(config)
     del config.render
-    folders = ("../shared/data/photos_scenes", *config.data.folders)
-    config.data.update({"folders": folders, "margin": 20, "scale_probability": 1.0, "min_scale": 0.5})
+    config.data.update({"margin": 20, "scale_probability": 1.0, "min_scale": 0.5})
     config.augment.update({"grey": 0.1, "noise": 0.0})  # the sensor has noise of its own
     config.camera = ml_collections.ConfigDict(
         {

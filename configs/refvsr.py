@@ -12,7 +12,7 @@ Variants, `configs/refvsr.py:WORD,WORD`:
     tele, tele_supervision, dual                    other references (Table 5.1): 29.81, 30.41, 30.39 dB
     single_fidelity, current_fusion, forward        without the window in L_Mfid, without PTF, one direction (5.2, 5.3)
     flow_reference, match_frames                    the other alignments (Table 5.4)
-    virtual any of them on the virtual triple camera, filmed from photographs (../shared/data/photos)
+    virtual any of them on clips that the virtual triple camera films: add --data PHOTOS
     shipped what ships as `refvsr-small`: small,virtual with short windows and the pixel loss alone; then 550 and
             600 steps of windows of 7 frames and far references, as states drift in clips longer than trained on
     tiny    20 steps on drawn pictures, to see that everything runs; after other words too
@@ -130,9 +130,8 @@ def match_frames(config) -> None:
 
 def virtual(config) -> None:
     """Filmed by a virtual triple camera."""
-    train, held_out = ("../shared/data/photos/train", "../shared/data/photos_hires"), ("../shared/data/photos/val",)
-    config.data.update({"source": "triple_camera", "folders": train, "workers": 2, "cache_mb": 2048})
-    config.evaluation.data.update({"source": "triple_camera", "folders": held_out, "size": 32, "batch_size": 4})
+    config.data.update({"source": "triple_camera", "folders": (), "workers": 2, "cache_mb": 2048})
+    config.evaluation.data.update({"source": "triple_camera", "folders": (), "size": 32, "batch_size": 4})
 
 
 def shipped(config) -> None:

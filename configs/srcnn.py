@@ -5,7 +5,7 @@
 Variants, `configs/srcnn.py:WORD,WORD`:
     (none)  on RealMCVSR's ultra-wide frames (`restore-jax data build realmcvsr TREE`). The dissertation compares with
             SRCNN without printing its numbers; bicubic interpolation has 26.65 dB, SSIM .800 (Table 5.5).
-    photos  on photographs, brought down on the device: `--data FOLDER` takes others than ../shared/data/photos
+    photos  on photographs, which are reduced on the device: add --data PHOTOS
     virtual on frames that a virtual triple camera films of photographs
     tiny    20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; after other words too
 """
@@ -51,10 +51,9 @@ def published(name: str = "srcnn", **options) -> ml_collections.ConfigDict:
 
 def photos(config) -> None:
     """Photographs, which the task brings down; data.size is then the output's."""
-    train, held_out = ("../shared/data/photos/train", "../shared/data/photos_hires"), ("../shared/data/photos/val",)
-    config.data.update({"source": "photos", "folders": train, "views": ("sharp",), "size": 4 * config.data.size})
+    config.data.update({"source": "photos", "folders": (), "views": ("sharp",), "size": 4 * config.data.size})
     config.data.update({"scale_probability": 0.5, "min_scale": 0.5, "workers": 0, "cache_mb": 2048})
-    config.evaluation.data.update({"source": "photos", "folders": held_out, "views": ("sharp",), "size": 256})
+    config.evaluation.data.update({"source": "photos", "folders": (), "views": ("sharp",), "size": 256})
     config.evaluation.data.batch_size = 4
 
 

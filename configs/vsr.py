@@ -11,7 +11,7 @@ Variants, `configs/vsr.py:WORD,WORD`; without the first group's words the networ
     memorise
             the memory alone, on reference videos (Table 6.4: 33.91, .947); with kK, bB, mM, such as
             memorise,k64,b128,m256, the rows of Table 6.5
-    virtual any of them on the virtual triple camera, filmed from photographs (../shared/data/photos)
+    virtual any of them on clips that the virtual triple camera films: add --data PHOTOS
     small   32 channels, 6 blocks, a memory of 64, 128, 256
     short   steps for 2 CPU cores; small,virtual,short is what ships as `basicvsr-small` (its card has the commands)
     memory_small

@@ -17,7 +17,7 @@ MAX_GAP = 3  # file numbers that may lie between a scene and its own-named view 
 
 @dataclass
 class Survey:
-    """What a tree holds: {split: {scene: {view: file}}}, each split's scenes sorted, and what is wrong, a line each."""
+    """The contents of a tree, {split: {scene: {view: file}}} with scenes sorted, and its problems, a line each."""
 
     scenes: dict[str, dict[str, dict[str, Path]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)

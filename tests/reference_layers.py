@@ -1,6 +1,6 @@
 """Layers of defocus blur and the background behind them in NumPy and SciPy: oracle of `ops.render_layers` and `fill`.
 
-Written as the sentences of networks.md section 3 say it, over whole images, one layer and one pixel at a time.
+Written as the sentences of docs/networks.md 3 say it, over whole images, one layer and one pixel at a time.
 """
 
 import numpy as np

@@ -104,7 +104,7 @@ def test_the_docstring_says_the_command_and_its_config_loads(name):
 
 
 def test_published_settings_are_the_dissertations():
-    """Section 4.3, and networks.md for what it leaves open."""
+    """The values are those of section 4.3 and, where it is silent, of docs/networks.md 1."""
     config = load("ifan.py")
     assert (config.total_steps, config.data.batch_size, config.data.size) == (600_000, 8, 256)
     optim = config.optim

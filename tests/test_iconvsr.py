@@ -26,7 +26,7 @@ def params():
 
 
 def test_the_walk_written_out():
-    """Four frames of 6x10, padded to 8x12, keyframes 0, 2 and 3: every step by itself, as networks.md says it."""
+    """Four frames of 6x10, padded to 8x12, keyframes 0, 2 and 3: every step by itself (docs/networks.md 5)."""
     clip = np.random.default_rng(1).random((1, 4, 6, 10, 3), np.float32)
     model = models.create("iconvsr", **SMALL)
     outputs = jax.jit(functools.partial(model.apply, train=True))(params(), clip)

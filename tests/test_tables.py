@@ -79,7 +79,7 @@ def test_every_row_has_its_config(role):
 
 
 @pytest.mark.parametrize(
-    ("role", "parameters"),  # networks.md, of the published checkpoints
+    ("role", "parameters"),  # docs/networks.md, of the published checkpoints
     [
         *(("ifan", 10_476_996), ("ifan_n44", 13_597_764), ("dpdnet_s", 31_033_423)),
         *(("dpdnet_d", 31_035_151), ("bdcs", 26_939_819), ("ttsr_l1", 6_729_615)),

@@ -44,7 +44,7 @@ def test_unknown_padding():
 
 
 def test_released_grid_of_another_size_reaches_from_corner_to_corner():
-    """networks.md 4, quirk (a): twice the size, the flow still in pixels of x."""
+    """docs/networks.md 4, quirk (a): twice the size, the flow still in pixels of x."""
     flow = RNG.uniform(-2, 2, (2, 14, 18, 2)).astype(np.float32)
     ours = warp.warp_released(jnp.asarray(X), jnp.asarray(flow))
     for b, i, j, c in [(0, 5, 6, 0), (1, 8, 11, 2), (0, 0, 17, 1), (1, 13, 0, 1)]:

@@ -54,12 +54,11 @@ FEATURES = {  # {view: names that its feature may have in a dataset}
 
 
 def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
-    """Open the source that `data` (config.data or config.evaluation.data) describes. Raises InputError if there is
-    none.
+    """Open the source that `data`, which is config.data or config.evaluation.data, describes.
 
-    It reads data.source; data.folders for photos, pairs and triple_camera; data.name for tfds; data.split and
-    data.directory for tfds and realmcvsr; data.views for all but photos; data.cache_mb, the megabytes of decoded
-    pictures that are kept in memory.
+    Raises InputError if it cannot be opened. It reads data.source; data.folders for photos, pairs and triple_camera;
+    data.name for tfds; data.split and data.directory for tfds and realmcvsr; data.views for all but photos;
+    data.cache_mb, the megabytes of decoded pictures that are kept in memory.
     """
     openers = {
         "photos": _photos,

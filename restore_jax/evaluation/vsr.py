@@ -2,7 +2,7 @@
 
 Clips are RealMCVSR's as `restore-jax data build` made it, "realmcvsr" or "realmcvsr_partial", or what the virtual
 triple camera films of a folder's photographs and videos. Frames are restored as `restore_jax.video.stream` does it;
-a data set's value is the mean over all frames (networks.md 4, "FoV evaluation").
+a data set's value is the mean over all frames (docs/networks.md 4, "FoV evaluation").
 """
 
 import collections

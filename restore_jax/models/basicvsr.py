@@ -1,5 +1,5 @@
 """BasicVSR (Chan et al. 2021): features walk through a clip from its end to its beginning and back again, and every
-frame is restored from both (networks.md section 5)."""
+frame is restored from both (docs/networks.md 5)."""
 
 from typing import Any
 

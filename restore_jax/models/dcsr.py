@@ -1,5 +1,5 @@
 """DCSR, super-resolution of a camera's image by that of a camera with a longer focal length (Wang et al. 2021;
-networks.md 5). Its alignment of patches is what RefVSR's is built on."""
+docs/networks.md 5). Its alignment of patches is what RefVSR's is built on."""
 
 from typing import Any
 

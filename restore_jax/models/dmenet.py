@@ -1,4 +1,4 @@
-"""DMENet: a defocus map from one defocused image (dissertation, chapter III; networks.md 2).
+"""DMENet: a defocus map from one defocused image (dissertation, chapter III; docs/networks.md 2).
 
 B is a U-Net with VGG19 as its encoder and residual blocks that refine its last features. The networks that train it
 are in dmenet_critics.py (D and S) and vgg.py (C).
@@ -85,8 +85,8 @@ class DMENet(nn.Module):
     `apply(variables, image, train=False)`: image (b, h, w, 3) float32 in [0, 1], sides multiples of 16; variables
     {"params", "batch_stats"}. train=True normalises by the batch's statistics (see dmenet_layers.batch_norm). Returns
     a dict:
-      defocus (b, h, w, 1): in [0, 1], float32; its unit is that of the labels (networks.md: published, COC / 15 px).
-      aux: {"u4" ... "u0"}: the same estimated at 1/16, 1/8, 1/4, 1/2 and all of the size, for the auxiliary loss.
+      defocus (b, h, w, 1): in [0, 1], float32; its unit is that of the labels (docs/networks.md: published, COC / 15
+      px). aux: {"u4" ... "u0"}: the same estimated at 1/16, 1/8, 1/4, 1/2 and all of the size, for the auxiliary loss.
       d0 ... d4: the encoder's features, at all of the size to 1/16 of it.
       domain_features (b, h, w, 64): the decoder's last, what D sees.
       domain_logits, sharpness_logits: D of `domain_features` (positive: synthetic), S of `defocus`; with critics.

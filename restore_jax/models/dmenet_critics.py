@@ -1,4 +1,4 @@
-"""The two networks that only DMENet's training needs beside VGG19 (dissertation 3.3.3 and 3.3.5; networks.md 2)."""
+"""DMENet's discriminator and calibration network, for training (dissertation 3.3.3, 3.3.5; docs/networks.md 2)."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 """DPDNet, a U-Net that deblurs defocus, from one image or from two dual-pixel views (Abuolaim and Brown 2020;
-networks.md 5)."""
+docs/networks.md 5)."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 """EDVR (Wang et al. 2019): the centre of a few frames restored from all of them; its feature extractor is IconVSR's and
-RefVSR-IR's too (networks.md section 5)."""
+RefVSR-IR's too (docs/networks.md 5)."""
 
 from typing import Any
 

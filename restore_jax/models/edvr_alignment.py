@@ -1,4 +1,4 @@
-"""EDVR's alignment of frames by deformable convolutions (PCD), and their fusion (TSA); networks.md section 5."""
+"""EDVR's alignment of frames by deformable convolutions (PCD), and their fusion (TSA); docs/networks.md 5."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 """IconVSR (Chan et al. 2021): BasicVSR whose propagated features are refilled at keyframes, and whose forward direction
-sees the backward one (networks.md section 5)."""
+sees the backward one (docs/networks.md 5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""IFAN: defocus deblurring with an iterative filter adaptive network (dissertation, chapter IV; networks.md 1).
+"""IFAN: defocus deblurring with an iterative filter adaptive network (dissertation, chapter IV; docs/networks.md 1).
 
 An encoder-decoder whose bottleneck features, at 1/8 of the image, are deblurred by per-pixel separable filters that a
 second encoder predicts. Trained together with the disparity of dual-pixel views and with reblurring (section 4.2.3).

@@ -1,7 +1,7 @@
 """Reference memory: a plug-in that gives any video super-resolution network details learnt from reference videos.
 
-(Dissertation, chapter VI; networks.md 6.) A bank of keys and basis features is looked up by every pixel of a frame;
-what is found is fused with the network's features at its hook `fused`, which is all a network needs to have.
+(Dissertation, chapter VI; docs/networks.md 6.) A bank of keys and basis features is looked up by every pixel of a
+frame; what is found is fused with the network's features at its hook `fused`, which is all a network needs to have.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""RCAN, residual groups of blocks with channel attention (Zhang et al. 2018; networks.md 5)."""
+"""RCAN, residual groups of blocks with channel attention (Zhang et al. 2018; docs/networks.md 5)."""
 
 from typing import Any
 

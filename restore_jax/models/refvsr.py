@@ -1,4 +1,4 @@
-"""RefVSR: video super-resolution with a reference video (dissertation, chapter V; networks.md 4).
+"""RefVSR: video super-resolution with a reference video (dissertation, chapter V; docs/networks.md 4).
 
 Two recurrent cells walk through a window of frames, one from each end, and meet at its centre, which is restored. Each
 frame brings a reference frame of a camera with a longer focal length, whose patches are matched, copied and fused.

@@ -1,6 +1,6 @@
 """RefVSR's alignment: matching a frame with its reference, and patches of it affinely refined; or by optical flow.
 
-(Dissertation 5.2.3, after DCSR, and 5.4.5; networks.md 4, "Matching", "Patch copy", "Patch-wise affine".)
+(Dissertation 5.2.3, after DCSR, and 5.4.5; docs/networks.md 4, "Matching", "Patch copy", "Patch-wise affine".)
 """
 
 from typing import Any
@@ -115,7 +115,7 @@ def copied_reference(
 
     double: the reference at 2 pixels for one of the frame. features: of it at 1 and at 2 pixels for one. n: of the
     matching, at 1 / n of the frame's size. full_size_seen: the release shows the smaller affine part `double` where
-    the reference at the frame's scale belongs (networks.md 4, quirk c).
+    the reference at the frame's scale belongs (docs/networks.md 4, quirk c).
     """
     aligned, aligned_2x = (copy_patches(x, index, size) for x, size in zip(features, (n, 2 * n), strict=True))
     aligned_2x = affines[1](aligned_2x, upsample_bicubic(frame, 2), copy_patches(double, index, 2 * n))

@@ -1,6 +1,6 @@
 """Parts of RefVSR that convolve: residual chains, encoder of references, confidence-guided fusion, upsampling.
 
-(Dissertation 5.2; networks.md 4.) How references are matched and aligned is in refvsr_alignment.
+(Dissertation 5.2; docs/networks.md 4.) How references are matched and aligned is in refvsr_alignment.
 """
 
 from typing import Any

@@ -1,5 +1,7 @@
-"""RefVSR-IR: RefVSR with IconVSR's refill of propagated features at keyframes and its coupled directions (networks.md
-section 4, "IR"; dissertation Table 5.1)."""
+"""RefVSR-IR: RefVSR with IconVSR's refill of propagated features at keyframes and its coupled directions.
+
+Source: docs/networks.md 4, "RefVSR-IR"; dissertation Table 5.1.
+"""
 
 from typing import Any
 

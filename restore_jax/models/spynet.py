@@ -1,5 +1,5 @@
 """SPyNet (Ranjan and Black, 2017): optical flow by a pyramid of small networks; RefVSR and the VSR backbones align
-frames with it (dissertation Eq. 5.3; networks.md 4)."""
+frames with it (dissertation Eq. 5.3; docs/networks.md 4)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""SRCNN, three convolutions on the bicubically enlarged picture (Dong et al. 2014; networks.md 5)."""
+"""SRCNN, three convolutions on the bicubically enlarged picture (Dong et al. 2014; docs/networks.md 5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""SRResNet, the generator of SRGAN, and SRGAN's discriminator (Ledig et al. 2017; networks.md 5)."""
+"""SRResNet, the generator of SRGAN, and SRGAN's discriminator (Ledig et al. 2017; docs/networks.md 5)."""
 
 from typing import Any
 

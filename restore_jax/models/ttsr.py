@@ -1,5 +1,5 @@
 """TTSR, super-resolution by textures of a reference: hard attention finds and transfers them, three scales integrate
-them (Yang et al. 2020; networks.md 5)."""
+them (Yang et al. 2020; docs/networks.md 5)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Parts that EDVR, BasicVSR and IconVSR share (networks.md section 5)."""
+"""Parts that EDVR, BasicVSR and IconVSR share (docs/networks.md 5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a sensor and a camera's processing do to linear light: noise, smoothing, tone curve, sharpening.
+"""Effects of a sensor and a camera's processing on linear light: noise, smoothing, tone curve, sharpening.
 
     noisy = linear + noise(key, linear, shot=1e-3, read=2e-3, smoothing=0.7)
     sharpened = sharpen(encoded, amount=0.5, sigma=1.0)

@@ -29,7 +29,7 @@ def initial_params(model, key, config):
 
 
 def inputs(example, key, config):
-    """Views (h, w, 3) float32 in [0, 1]: renders what is not there, then augments (networks.md, section 1)."""
+    """Views (h, w, 3) float32 in [0, 1]: renders what is not there, then augments (docs/networks.md 1)."""
     render_key, grey_key, noise_key = jax.random.split(key, 3)
     views = {name: to_float(image) for name, image in example.items()}
     grey = jax.random.uniform(grey_key) < config.augment.grey

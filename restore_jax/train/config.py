@@ -59,10 +59,11 @@ def _installed(file: str) -> str | None:
 
 
 def with_folders(config, folders: Sequence[str], held_out: Sequence[str] = ()):
-    """`config` on a person's own pictures: folders of sharp photographs, or of pairs (blurred/ and sharp/ in each).
+    """Set the folders that a config trains on: sharp photographs, or pairs (blurred/ and sharp/ in each).
 
-    held_out: the same for the evaluation, which is left out without. Raises InputError if a folder is not there, if
-    they are of both kinds, or if they lack the dual-pixel views that the config trains with.
+    A virtual triple camera films what is in them. held_out: folders to evaluate on; without them evaluation is switched
+    off. Raises InputError if a folder is not there, if folders are of both kinds, or if they lack the dual-pixel views
+    that the config trains with.
     """
     with config.unlocked():
         _use_folders(config, config.data, folders)
@@ -86,7 +87,10 @@ def _use_folders(config, data, folders):
         raise InputError(
             f"{folders[pairs.index(False)]}: holds no pairs (blurred/ and sharp/), {folders[pairs.index(True)]} does"
         )
-    data.update({"source": "pairs" if pairs[0] else "photos", "folders": tuple(map(str, folders))})
+    data.folders = tuple(map(str, folders))
+    if data.source == "triple_camera":
+        return
+    data.source = "pairs" if pairs[0] else "photos"
     if pairs[0]:
         for folder in folders:
             for view in data.views:
