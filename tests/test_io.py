@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_samples import RGB8, RNG, opened, place, refused
+from image_samples import RGB8, RNG, opened, place, refused, saved
 
 import restore_jax.io.photos as rio
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
-from restore_jax.io.finding import find_photos
+from restore_jax.io.finding import find_photos, sorted_out
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
@@ -147,6 +147,33 @@ def test_find_photos(tmp_path, monkeypatch):
         Path(n) for n in ("b.png", "a.JPG", "c.tiff", "x[1].png")
     ]
     assert find_photos([]) == []
+
+
+def test_a_folder_says_what_it_leaves_out(tmp_path):
+    picture = saved(RGB8, "png")
+    for name, data in {
+        "a.png": picture,
+        "b": picture,  # by content
+        "c.backup": picture,
+        "d.CR2": b"x",  # by name: reading it says what is wrong
+        ".hidden.txt": b"words",
+        "clip.MOV": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+        "notes.txt": b"some words",
+        "photo.gif": saved(RGB8, "gif"),
+    }.items():
+        place(tmp_path, name, data)
+    photos, lines = sorted_out([tmp_path])
+    assert [photo.name for photo in photos] == ["a.png", "b", "c.backup", "d.CR2"]
+    (line,) = lines
+    assert line.startswith(
+        f"{tmp_path}: 3 files left out: clip.MOV (a video, not a photograph), notes.txt (a text file"
+    )
+    assert "photo.gif (GIF is not supported" in line
+    for number in range(9):
+        place(tmp_path, f"z{number}.txt", b"words")
+    assert sorted_out([tmp_path])[1][0].startswith(f"{tmp_path}: 12 files left out: ")
+    assert sorted_out([tmp_path])[1][0].endswith(", and 7 more")
+    assert sorted_out([tmp_path / "a.png", "-"]) == ([tmp_path / "a.png", Path("-")], [])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from restore_jax.io.codecs import pillow
+from restore_jax.io.codecs import xmp as xmp_packet
 
 _QUALITY = 95
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -63,7 +64,10 @@ def encode(array: np.ndarray, said: Mapping[str, Any], cicp: tuple[int, int] | N
         array = ((array.astype(np.uint32) * most + 32_767) // 65_535 << (16 - depth)).astype(np.uint16)
         mode += ";16"
     options: dict[str, Any] = {"quality": _QUALITY, "bit_depth": depth, "chroma": extras.get("chroma") or 420}
-    options |= {name: said[name] for name in ("exif", "xmp") if said[name]}
+    if said["exif"]:
+        options["exif"] = said["exif"]
+    if said["xmp"]:  # pillow-heif would turn the picture by an orientation in it
+        options["xmp"] = xmp_packet.upright(said["xmp"])
     if said["icc"]:
         options["icc_profile"] = said["icc"]
     if cicp:

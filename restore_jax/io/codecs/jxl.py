@@ -47,7 +47,9 @@ def _has(data: bytes, kind: bytes) -> bool:
 def _size(data: bytes) -> tuple[int, int]:
     """Width and height by the header of the codestream (ISO/IEC 18181-1, SizeHeader)."""
     if data[:2] != b"\xff\x0a":
-        data = boxes.top(data, b"jxlc") or (boxes.top(data, b"jxlp") or b"")[4:]
+        whole = boxes.top(data, b"jxlc")
+        parts = [data[start + 4 : end] for kind, start, end in boxes.walk(data) if kind == b"jxlp"]  # a number first
+        data = whole or b"".join(parts)
     if data[:2] != b"\xff\x0a" or len(data) < 12:
         raise ValueError("truncated or damaged: it does not say its size")
     bits, at = int.from_bytes(data[2:32], "little"), 0

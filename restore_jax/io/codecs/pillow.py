@@ -2,15 +2,15 @@
 
 import contextlib
 import io
-import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from restore_jax.io.codecs import boxes, signatures
 from restore_jax.io.codecs import exif as exif_block
+from restore_jax.io.codecs.silence import no_stderr
 
 QUALITY = 95
 
@@ -42,7 +42,7 @@ def decode(image: Any) -> tuple[np.ndarray, bool]:
 
     They are as stored, but upright for a TIFF. ValueError for colours that are no RGB.
     """
-    with _no_stderr() if image.format == "TIFF" else contextlib.nullcontext():
+    with no_stderr() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
     mode, converted = image.mode, False
     if mode == "CMYK":
@@ -166,20 +166,3 @@ def _rgb_from_cmyk(image: Any) -> Any:
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (KeyError, OSError, ImageCms.PyCMSError):
         return image.convert("RGB")
-
-
-@contextlib.contextmanager
-def _no_stderr() -> Iterator[None]:
-    """libtiff in Pillow writes what it thinks of a damaged file to the process's stderr, past Python."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

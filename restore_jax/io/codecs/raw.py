@@ -8,6 +8,7 @@ import numpy as np
 
 from restore_jax.io.codecs import boxes, pillow
 from restore_jax.io.codecs import exif as exif_block
+from restore_jax.io.codecs.silence import no_stderr
 
 _CANON = b"\x85\xc0\xb6\x87\x82\x0f\x11\xe0\x81\x11\xf4\xce\x46\x2b\x6a\x48"  # the box in CR3 that holds EXIF
 _OF_RAW = {*range(0xC612, 0xC7F0), *range(0xCD2B, 0xCD50), 0x828D, 0x828E}  # DNG's tags, and the colour filter's
@@ -24,10 +25,10 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
     fp.seek(0)
     data = fp.read()
     try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
+        with no_stderr(), rawpy.imread(io.BytesIO(data)) as raw:
             check_size(raw.sizes.width, raw.sizes.height)
             block = _exif(data) or _of_preview(raw)
-            array = raw.postprocess(use_camera_wb=True, output_bps=16, no_auto_bright=True)
+            array = raw.postprocess(use_camera_wb=True, output_bps=16, no_auto_bright=True, gamma=(2.4, 12.92))
     except rawpy.LibRawError as error:
         raise ValueError(f"a camera raw file that cannot be developed ({_words(error)})") from error
     return array, {

@@ -80,21 +80,28 @@ def without(packet: bytes, kinds: Collection[str]) -> bytes:
 
 
 def with_lengths(packet: bytes, lengths: Mapping[str, int]) -> bytes:
-    """The packet with other lengths in bytes of the files of these kinds."""
+    """The packet with other lengths in bytes of the files of these kinds, and no padding behind the picture."""
     tree = _parsed(packet)
-    if tree is None or not lengths:
+    if tree is None:
         return packet
     changed = False
     for item in _items(tree):
         kind = _kind(_value(item, "Semantic") or _value(item, "DataURI").rpartition("/")[2] or _value(item, "Mime"))
-        if kind in lengths and str(lengths[kind]) != _value(item, "Length"):
-            for attribute in item.attributes.values():
-                if attribute.localName == "Length":
-                    attribute.value, changed = str(lengths[kind]), True
-            for child in item.getElementsByTagName("*"):
-                if child.localName == "Length" and child.firstChild is not None:
-                    child.firstChild.data, changed = str(lengths[kind]), True
+        wanted = {"Length": lengths[kind]} if kind in lengths else {}
+        for name, number in {**wanted, "Padding": 0}.items():
+            if _value(item, name) not in ("", str(number)):
+                _set(item, name, str(number))
+                changed = True
     return _text(tree) if changed else packet
+
+
+def _set(item: Any, name: str, text: str) -> None:
+    for attribute in item.attributes.values():
+        if attribute.localName == name:
+            attribute.value = text
+    for child in item.getElementsByTagName("*"):
+        if child.localName == name and child.firstChild is not None:
+            child.firstChild.data = text
 
 
 def _parsed(packet: bytes | None) -> Any:
