@@ -173,7 +173,7 @@ def _state_file(parts: pathlib.Path, segments: int) -> pathlib.Path:
 
 def _write_state(parts: pathlib.Path, segments: int, state) -> None:
     if state is not None:
-        arrays = {name: np.ascontiguousarray(array) for name, array in flatten(state).items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in flatten(state).items()}
         atomic.write(_state_file(parts, segments), safetensors.numpy.save(arrays))
 
 

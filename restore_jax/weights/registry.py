@@ -45,8 +45,7 @@ def load(name, verb: str = "") -> Restorer:
     verb: of `TAKEN`, that they are for. Raises InputError if there is no such name or file, if it is damaged, if its
     parameters do not fit its network, or if that is none that the verb takes.
     """
-    path = _path(name)
-    params, header = read_safetensors(path)
+    path, params, header = _read(name)
     if verb and header["model"] not in TAKEN[verb]:
         takes = ", ".join(TAKEN[verb])
         raise InputError(f"weights {name}: of a network for something else; {verb} takes {takes}")
@@ -60,10 +59,17 @@ def load_into(name, model: str, options) -> dict:
 
     Raises InputError if they do not fit it.
     """
-    path = _path(name)
-    params, _ = read_safetensors(path)
+    path, params, _ = _read(name)
     _network(path, {"model": model, "options": dict(options)}, params)
     return _computed_in(params)
+
+
+def _read(name):
+    """(path, params, header) of a weights file; of shipped weights the sha256 must be what their card says."""
+    path = _path(name)
+    if path.parent == SHIPPED:
+        verify(name)
+    return path, *read_safetensors(path)
 
 
 def _computed_in(params) -> dict:
@@ -89,14 +95,21 @@ def card(name: str) -> dict:
     path = _path(name)
     if path.parent != SHIPPED:
         return {"name": str(name), **read_safetensors(path)[1]["card"]}
-    return {"name": path.stem, **json.loads(path.with_suffix(".json").read_text())}
+    try:
+        return {"name": path.stem, **json.loads(path.with_suffix(".json").read_text())}
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path.with_suffix('.json')}: no readable card ({type(error).__name__})") from error
 
 
 def verify(name: str) -> str:
-    """Check the sha256 of shipped weights against the card and return it. Raises InputError if they differ."""
+    """Return the sha256 of a weights file. Raises InputError if the card of shipped weights says another, or none."""
     path = _path(name)
     digest = sha256(path)
-    expected = card(name).get("sha256", digest)
+    if path.parent != SHIPPED:
+        return digest
+    expected = card(name).get("sha256")
+    if expected is None:
+        raise InputError(f"{path.with_suffix('.json')}: says no sha256: are the weights whole?")
     if digest != expected:
         raise InputError(f"{path}: sha256 is {digest}, its card says {expected}: the file is damaged")
     return digest
