@@ -138,3 +138,18 @@ def test_weights_that_restore_no_video():
         engines.engine(Restorer("odd", object(), {}, {}), False)
     with pytest.raises(InputError, match="enlarge 4 times, not 2"):
         engines.engine(tiny("basicvsr", num_feat=4, num_blocks=1), False, scale=2)
+
+
+def test_memory_does_not_grow_with_the_length_of_a_stream(basicvsr, monkeypatch):
+    """What JAX holds after a chunk is what it held a few chunks before."""
+    monkeypatch.setattr(basicvsr, "stride", 2)
+    monkeypatch.setattr(basicvsr, "ahead", 2)
+    frame = filmed(1, size=(22, 17))[0].astype(np.float32) / 255
+    frames = ((frame + np.float32(n / 1000), None) for n in range(40))
+    held = [
+        sum(array.nbytes for array in jax.live_arrays())
+        for number, _ in enumerate(stream.restored(basicvsr, frames))
+        if number % 8 == 6
+    ]
+    assert len(held) == 5
+    assert max(held[1:]) <= held[0]

@@ -229,3 +229,35 @@ def test_frames_that_cannot_be_learnt(weights, frames, says):
 def test_weights_without_memory():
     with pytest.raises(InputError, match="no reference memory"):
         adaptation.adapt(Restorer("plain", None, {"params": {}}, {}), [np.zeros((16, 16, 3))])
+
+
+def test_other_values_of_the_weights_learn_anew(weights, video, tmp_path):
+    """What is kept is found by the values of all weights, not by their names and shapes."""
+    adaptation.adapt(weights, video, epochs=1, cache=tmp_path)
+    for module in ("bank", "conv_out"):
+        other = jax.tree.map(np.copy, weights.params)
+        leaf = jax.tree.leaves(other["params"][module])[0]
+        leaf += 1e-3
+        changed = Restorer("tiny", weights.model, other, {})
+        assert not adaptation.adapt(changed, video, epochs=1, cache=tmp_path).cached, module
+        assert adaptation.adapt(changed, video, epochs=1, cache=tmp_path).cached, module
+
+
+def test_the_best_bank_is_kept_not_the_last(weights, video):
+    """Steps so large that everything after the first epoch is worse than what it began with."""
+    adapted = adaptation.adapt(weights, video, epochs=2, rate=1e3)
+    assert max(adapted.psnr[1:]) < adapted.psnr[0]
+    for name in ("keys", "basis"):
+        np.testing.assert_array_equal(
+            adapted.weights.params["params"]["bank"][name], weights.params["params"]["bank"][name]
+        )
+
+
+def test_it_goes_on_while_something_is_gained(weights, video):
+    """All epochs of a rate at which each gains, and no more than `PATIENCE` after the last that gained."""
+    gained = adaptation.adapt(weights, video, epochs=4, rate=0.02)
+    assert np.diff(gained.psnr).min() > adaptation.LEAST_GAIN
+    assert len(gained.psnr) == 5
+    lost = adaptation.adapt(weights, video, epochs=9, rate=1e3)
+    best = int(np.argmax(lost.psnr))
+    assert len(lost.psnr) - 1 - best <= adaptation.PATIENCE

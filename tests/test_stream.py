@@ -71,6 +71,19 @@ def test_a_carried_state_goes_on_exactly(engine):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_memory_does_not_grow_with_the_length_of_a_stream(engine):
+    """What JAX holds after a frame is what it held a few frames before."""
+    (frame,), (reference,) = pairs(1)
+    frames = ((frame + np.float32(n / 1000), reference + np.float32(n / 1000)) for n in range(18))
+    held = [
+        sum(array.nbytes for array in jax.live_arrays())
+        for number, _ in enumerate(stream.restored(engine, frames))
+        if number % 4 == 2
+    ]
+    assert len(held) == 4
+    assert max(held[1:]) <= held[0]
+
+
 def test_odd_sides(engine):
     """They are filled up with what the edge shows, and cut off."""
     frames, references = pairs(1)
