@@ -11,20 +11,22 @@ Variants, `configs/dmenet.py:WORD,WORD`:
             with these subnetworks only (Fig. 3.3); b needs neither CUHK nor VGG.
     no_auxiliary, large_s
             without the auxiliary loss; 3x3 kernels in S.
-    small   what `dmenet-small` was trained by, in two runs (see its card): B alone, a quarter of the width, rendered;
-            .3 s a step on 2 CPU cores.
-    tiny    20 steps on drawn pictures, about a minute on 2 cores, to see that everything runs; after other words too.
+    small   the network that ships as `dmenet-small`, trained in two runs (see its card): B alone, a quarter of the
+    width,
+            on rendered defocus; .3 s a step on 2 CPU cores.
+    tiny    20 steps on drawn pictures, about a minute on 2 cores, to see that everything runs; it can follow other
+    words.
 """
 
 import ml_collections
 
 from configs import ifan
 
-EPOCH = 2050  # steps of 4 of the 8,231 images of SYNDOF
+EPOCH = 2050  # steps: batches of 4 out of SYNDOF's 8,231 images
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = published()
     for word in filter(None, variant.split(",")):
         if word not in WORDS:
@@ -34,7 +36,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
 
 def published() -> ml_collections.ConfigDict:
-    """B, D, C and S on rendered defocus, CUHK and real photographs."""
+    """Return the config of B, D, C and S on rendered defocus, CUHK and real photographs."""
     config = ifan.published()
     config.task = "defocus_map"
     config.total_steps = 60 * EPOCH
@@ -59,7 +61,7 @@ def published() -> ml_collections.ConfigDict:
 
 
 def subnetworks(letters: str):
-    """A variant with the subnetworks of `letters` beside B."""
+    """Return a variant with the subnetworks of `letters` beside B."""
 
     def change(config):
         config.loss.update({"content": 1e-4 * ("c" in letters), "adversarial": 1e-3 * ("d" in letters)})
@@ -73,18 +75,21 @@ def subnetworks(letters: str):
 
 
 def no_auxiliary(config) -> None:
-    """Without the scale-wise auxiliary loss and its heads."""
+    """Leave out the scale-wise auxiliary loss and its heads."""
     config.loss.auxiliary = 0.0
     config.model.options.auxiliary = False
 
 
 def large_s(config) -> None:
-    """3x3 kernels in S, which smudge the map."""
+    """Give S 3x3 kernels, which smear the map."""
     config.model.options.calibration_size = 3
 
 
 def small(config) -> None:
-    """What ships as dmenet-small. Without auxiliary loss: its maps, normalised before the sigmoid, cannot fit."""
+    """Train the network that ships as dmenet-small.
+
+    It has no auxiliary loss: the auxiliary maps, normalised before the sigmoid, cannot fit.
+    """
     subnetworks("b")(config)
     no_auxiliary(config)
     config.model.options.width_divisor = 4
@@ -99,7 +104,7 @@ def small(config) -> None:
 
 
 def tiny(config) -> None:
-    """A few steps of a small network on drawn pictures."""
+    """Train a small network for a few steps on drawn pictures."""
     ifan.drawn_pictures(config)
     config.model.options.width_divisor = 16
     config.loss.content = 0.0  # needs VGG19's weights

@@ -9,7 +9,7 @@ Variants, `configs/dpdnet.py:WORD,WORD`:
     png16   on 16-bit images (`restore-jax data build dpdd/png16 TREE`). Table 4.4: S 24.41 dB, .751, .278; dual
             25.13, .786, .224
     rendered            on sharp photographs, defocus rendered on the device: add --data PHOTOS
-    tiny    20 steps of a small one on drawn pictures, under a minute on 2 cores; after other words too
+    tiny    20 steps of a small one on drawn pictures, under a minute on 2 cores; it can follow other words
 
 Patches are taken at random; the authors left out the least sharp 30 % of patches cut beforehand.
 """
@@ -20,7 +20,7 @@ from configs import ifan, srcnn
 
 
 def get_config(variant: str = ""):
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = ifan.published()
     config.model = ml_collections.ConfigDict({"name": "dpdnet"})
     config.model.options = ml_collections.ConfigDict({"input": "single", "width": 64, "dropout": 0.4})
@@ -36,17 +36,17 @@ def get_config(variant: str = ""):
 
 
 def dual(config) -> None:
-    """Both dual-pixel views."""
+    """Take both dual-pixel views."""
     config.model.options.input = "dual"
     config.data.views = config.evaluation.data.views = ("blurred", "sharp", "left", "right")
 
 
 def png16(config) -> None:
-    """16-bit images."""
+    """Train on 16-bit images."""
     config.data.name = config.evaluation.data.name = "dpdd/png16"
 
 
 def tiny(config) -> None:
-    """A few steps on drawn pictures."""
+    """Train for a few steps on drawn pictures."""
     config.model.options.width = 4
     ifan.drawn_pictures(config)

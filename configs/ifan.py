@@ -9,19 +9,20 @@ Variants, `configs/ifan.py:WORD,WORD`:
     rendered  the same on sharp photographs, defocus rendered on the device: add --data PHOTOS.
     camera    on sharp photographs that a random camera defocuses and writes (`ops.camera`): add --data PHOTOS.
     small     what ships as `ifan-small`: N = 8, width 16, `camera`. About a second a step on 2 CPU cores.
-    tiny      20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; after other words too.
+    tiny      20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; it can follow other
+    words.
 """
 
 import ml_collections
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     return with_words(published(), variant)
 
 
 def with_words(config, words: str, known=("rendered", "camera", "small", "tiny")) -> ml_collections.ConfigDict:
-    """`config` changed by each of the words, which commas separate; `small` is a network of its own."""
+    """Change `config` by each of the words, which commas separate; `small` is a network of its own."""
     for word in filter(None, words.split(",")):
         if word not in known:
             raise ValueError(f"no variant {word!r}: {', '.join(known)}")
@@ -30,7 +31,7 @@ def with_words(config, words: str, known=("rendered", "camera", "small", "tiny")
 
 
 def chosen(variant: str, rows, default: str) -> tuple[str, str]:
-    """(row, further words) of "ROW,WORD,WORD", "WORD,WORD" or "": the row is one of `rows`, or the default."""
+    """Split "ROW,WORD,WORD", "WORD,WORD" or "" into (row, further words); the row is one of `rows`, or the default."""
     first, _, words = variant.partition(",")
     if first in rows:
         return first, words
@@ -40,13 +41,13 @@ def chosen(variant: str, rows, default: str) -> tuple[str, str]:
 
 
 def published() -> ml_collections.ConfigDict:
-    """The published network and schedule on DPDD."""
+    """Return the published network and schedule on DPDD."""
     config = ml_collections.ConfigDict()
     config.task = "deblur"
     config.seed = 0
     config.total_steps = 600_000
 
-    # Where a run starts, if its workdir has no checkpoint: another run's workdir, weights by name or file, or scratch.
+    # A run whose workdir has no checkpoint starts from another run's workdir, from weights by name or file, or anew.
     config.resume = ""
     config.init_weights = ""
     config.init = "xavier"
@@ -56,7 +57,7 @@ def published() -> ml_collections.ConfigDict:
     config.keep_period = 0
     config.profile = (0, 0)
 
-    config.dtype = "float32"  # of the computation; parameters are float32
+    config.dtype = "float32"  # the computation's; parameters are always float32
     config.remat = False
     config.ema_decay = 0.999
     config.accumulate = 1
@@ -118,7 +119,7 @@ def published() -> ml_collections.ConfigDict:
 
 
 def rendered(config) -> None:
-    """Sharp photographs, defocused on the device."""
+    """Train on sharp photographs, which are defocused on the device."""
     config.data.update({"source": "photos", "folders": (), "turn": True, "workers": 0, "cache_mb": 2048})
     config.evaluation.data.update({"source": "photos", "folders": (), "size": 256, "batch_size": 8})
 
@@ -147,7 +148,7 @@ def camera(config) -> None:
 
 
 def small(config) -> None:
-    """What ships as ifan-small."""
+    """Train the network that ships as ifan-small."""
     camera(config)
     config.model.options = ml_collections.ConfigDict({"width": 16, "num_filters": 8, "blur": True})
     config.model.options.output_leak = None
@@ -165,13 +166,13 @@ def small(config) -> None:
 
 
 def tiny(config) -> None:
-    """A few steps of a small network on drawn pictures."""
+    """Train a small network for a few steps on drawn pictures."""
     config.model.options.update({"width": 8, "num_filters": min(4, config.model.options.num_filters)})
     drawn_pictures(config)
 
 
 def drawn_pictures(config) -> None:
-    """Twenty steps on pictures that need no data."""
+    """Train for twenty steps on pictures that are drawn, so that no data is needed."""
     drawn = {"source": "dead_leaves", "folders": (), "cache_mb": 64}
     config.data.update({**drawn, "size": 64, "margin": 8, "batch_size": 2, "turn": True, "workers": 0})
     config.evaluation.update({"every": 10, "panels": 2})

@@ -10,7 +10,7 @@ from configs import ifan
 
 
 def get_config(variant: str = ""):
-    """The config; words: rendered, tiny."""
+    """Return the config; the variant's words are rendered and tiny."""
     config = ifan.with_words(ifan.published(), variant, ("rendered", "tiny"))
     config.data.name = config.evaluation.data.name = "dpdd/png16"
     return config

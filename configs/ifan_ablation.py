@@ -1,10 +1,10 @@
-"""IFAN without parts of it (dissertation, Table 4.1): F filter predictor and IAC, D disparity, R reblurring.
+"""IFAN without some of its parts (dissertation, Table 4.1): F filter predictor and IAC, D disparity, R reblurring.
 
     python -m restore_jax.train --config=configs/ifan_ablation.py:fd --workdir=runs/ifan_fd
 
-Days on one GPU. The dissertation, in dB: baseline 24.88, d 24.97, f 25.07, fd 25.18, fr 25.28, fdr 25.37. What is left
-out is replaced by plain convolutions and blocks of matched cost, its loss is left out with it. `:fd,tiny` runs in under
-a minute, without data.
+It takes days on one GPU. The dissertation, in dB: baseline 24.88, d 24.97, f 25.07, fd 25.18, fr 25.28, fdr 25.37. A
+part that is left out is replaced by plain convolutions and blocks of equal cost, and its loss is left out too.
+`:fd,tiny` runs in under a minute, without data.
 """
 
 from configs import ifan
@@ -13,7 +13,7 @@ ROWS = ("baseline", "d", "f", "fd", "fr", "fdr")
 
 
 def get_config(variant: str = ""):
-    """The config of a row (fdr), and further words: rendered, tiny."""
+    """Return the config of a row of the table (default fdr); further words are rendered and tiny."""
     row, words = ifan.chosen(variant, ROWS, "fdr")
     parts = set() if row == "baseline" else set(row)
     config = ifan.published()

@@ -11,7 +11,7 @@ from configs import ifan
 
 
 def get_config(variant: str = ""):
-    """The config; words: rendered, tiny."""
+    """Return the config; the variant's words are rendered and tiny."""
     config = ifan.with_words(ifan.published(), variant, ("rendered", "tiny"))
     config.model.options.input = "dual"
     return config

@@ -9,7 +9,7 @@ from configs import ifan
 
 
 def get_config(variant: str = ""):
-    """The config; words: rendered, tiny."""
+    """Return the config; the variant's words are rendered and tiny."""
     config = ifan.published()
     config.model.options.update({"filtering": "fac", "filter_size": 11})
     return ifan.with_words(config, variant, ("rendered", "tiny"))

@@ -1,4 +1,4 @@
-"""IFAN by the noise its training images are given (dissertation, Table 4.8).
+"""IFAN trained with images of more or less noise (dissertation, Table 4.8).
 
     python -m restore_jax.train --config=configs/ifan_noise.py:0.14 --workdir=runs/ifan_noise14
 
@@ -12,7 +12,7 @@ SIGMA = ("0.07", "0.14", "0.21")
 
 
 def get_config(variant: str = ""):
-    """The config of a largest sigma (0.07), and further words: rendered, tiny."""
+    """Return the config of a largest sigma (default 0.07); further words are rendered and tiny."""
     sigma, words = ifan.chosen(variant, SIGMA, "0.07")
     config = ifan.published()
     config.augment.noise_max = float(sigma)

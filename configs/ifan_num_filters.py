@@ -1,4 +1,4 @@
-"""IFAN by its number of separable filters N (dissertation, Table 4.6).
+"""IFAN with other numbers N of separable filters (dissertation, Table 4.6).
 
     python -m restore_jax.train --config=configs/ifan_num_filters.py:44 --workdir=runs/ifan_n44
 
@@ -12,7 +12,7 @@ N = ("8", "17", "26", "35", "44")
 
 
 def get_config(variant: str = ""):
-    """The config of N (17), and further words: rendered, tiny."""
+    """Return the config of N filters (default 17); further words are rendered and tiny."""
     number, words = ifan.chosen(variant, N, "17")
     config = ifan.published()
     config.model.options.num_filters = int(number)

@@ -5,7 +5,7 @@
 Variants, `configs/refvsr.py:WORD,WORD`:
     (none)  pre-training as printed (Eq. 5.10) on RealMCVSR (`restore-jax data build realmcvsr TREE`). Needs VGG19's
             weights in config.vgg and SPyNet's in config.spynet. The dissertation, Table 5.5: 31.68 dB, SSIM .914.
-    l1      the -l1 models: mean absolute error, windows of 13 frames: 34.74 dB, .958; small,l1 33.88, ir,l1 34.86
+    l1      trained by the mean absolute error alone, windows of 13 frames: 34.74 dB, .958; small,l1 33.88, ir,l1 34.86
     small   24 channels, 24 blocks: 31.63 dB, .912
     ir      with refill: 31.73 dB, .916
     adapt   the second stage (Eq. 5.11): real HD input, the telephoto as supervision; config.init_weights: the first's
@@ -13,9 +13,10 @@ Variants, `configs/refvsr.py:WORD,WORD`:
     single_fidelity, current_fusion, forward        without the window in L_Mfid, without PTF, one direction (5.2, 5.3)
     flow_reference, match_frames                    the other alignments (Table 5.4)
     virtual any of them on clips that the virtual triple camera films: add --data PHOTOS
-    shipped what ships as `refvsr-small`: small,virtual with short windows and the pixel loss alone; then 550 and
-            600 steps of windows of 7 frames and far references, as states drift in clips longer than trained on
-    tiny    20 steps on drawn pictures, to see that everything runs; after other words too
+    shipped the network that ships as `refvsr-small`: small,virtual with short windows and the pixel loss alone. 550 and
+            600 steps with windows of 7 frames and far references followed, because states drift in clips that are
+            longer than the windows trained on
+    tiny    20 steps on drawn pictures, to see that everything runs; it can follow other words
 """
 
 import ml_collections
@@ -24,7 +25,7 @@ from configs import ifan
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = published()
     for word in filter(None, variant.split(",")):
         if word not in WORDS:
@@ -34,10 +35,10 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
 
 def published() -> ml_collections.ConfigDict:
-    """Pre-training as printed."""
+    """Return the config of pre-training as the dissertation prints it."""
     config = ifan.published()
     config.task = "ref_vsr"
-    del config.render, config.augment  # the cameras do all that
+    del config.render, config.augment  # the cameras add blur and noise
     config.total_steps, config.vgg, config.spynet = 300_000, "", ""
     config.remat = True
     config.model.name = "refvsr"
@@ -55,24 +56,24 @@ def published() -> ml_collections.ConfigDict:
 
 
 def l1(config) -> None:
-    """The mean absolute error alone, on longer windows."""
+    """Train by the mean absolute error alone, on longer windows."""
     config.loss.update({"pixel": 1.0, "low": 0.0, "contextual": 0.0, "fidelity": 0.0})
     config.data.views = ("lrs", "refs", "hr")
     config.data.num_frames = config.evaluation.data.num_frames = 13
 
 
 def small(config) -> None:
-    """Ours-small."""
+    """Use the small network, "Ours-small" in the dissertation."""
     config.model.options.update({"mid_channels": 24, "num_blocks": 24})
 
 
 def ir(config) -> None:
-    """Ours-IR."""
+    """Use the network with refill, "Ours-IR" in the dissertation."""
     config.model.options.update({"mid_channels": 36, "num_blocks": 30, "refill": True})
 
 
 def adapt(config) -> None:
-    """The second stage: real frames, which are their own truth at low frequencies."""
+    """Train the second stage, on real frames, which are their own truth at low frequencies."""
     config.model.options.mode = "hd"
     config.total_steps = 50_000
     config.loss.update({"contextual": 0.0, "fidelity": 0.1, "layer": "relu4_4", "supervision": "teles"})
@@ -81,7 +82,7 @@ def adapt(config) -> None:
 
 
 def tele(config) -> None:
-    """The telephoto as reference and as supervision."""
+    """Use the telephoto as reference and as supervision."""
     config.model.options.references = "tele"
     tele_supervision(config)
     config.data.views = ("lrs", "teles", "hr", "teles_hr")
@@ -89,13 +90,13 @@ def tele(config) -> None:
 
 
 def tele_supervision(config) -> None:
-    """The telephoto as supervision of details."""
+    """Use the telephoto as supervision of details."""
     config.loss.supervision = "teles_hr"
     config.data.update({"views": ("lrs", "refs", "hr", "teles_hr"), "size": 32})
 
 
 def dual(config) -> None:
-    """Both references, and both as supervision."""
+    """Use both references, and both as supervision."""
     config.model.options.references = "dual"
     config.loss.supervision = "refs_hr,teles_hr"
     config.data.update({"views": ("lrs", "refs", "teles", "hr", "refs_hr", "teles_hr"), "size": 32})
@@ -103,39 +104,39 @@ def dual(config) -> None:
 
 
 def single_fidelity(config) -> None:
-    """The fidelity loss to the centre frame's reference alone."""
+    """Compare with the centre frame's reference alone in the fidelity loss."""
     config.loss.fidelity_window = 1
 
 
 def current_fusion(config) -> None:
-    """Fusion by the current frame's matching confidence alone."""
+    """Fuse by the current frame's matching confidence alone."""
     config.model.options.fusion = "current"
 
 
 def forward(config) -> None:
-    """Without the backward direction."""
+    """Leave out the backward direction."""
     config.model.options.bidirectional = False
 
 
 def flow_reference(config) -> None:
-    """References aligned by optical flow, whose network is trained."""
+    """Align references by optical flow, whose network is trained too."""
     config.model.options.reference_alignment = "flow"
 
 
 def match_frames(config) -> None:
-    """Frames aligned by patch matching."""
+    """Align frames by patch matching."""
     config.model.options.frame_alignment = "match"
     config.optim.groups = tuple(group for group in config.optim.groups if group[0] != "flow_network")
 
 
 def virtual(config) -> None:
-    """Filmed by a virtual triple camera."""
+    """Train on clips that a virtual triple camera films."""
     config.data.update({"source": "triple_camera", "folders": (), "workers": 2, "cache_mb": 2048})
     config.evaluation.data.update({"source": "triple_camera", "folders": (), "size": 32, "batch_size": 4})
 
 
 def shipped(config) -> None:
-    """What ships as refvsr-small."""
+    """Train the network that ships as refvsr-small."""
     for word in (small, virtual, l1):
         word(config)
     config.total_steps, config.checkpoint_every = 5_000, 250
@@ -147,14 +148,14 @@ def shipped(config) -> None:
 
 
 def tiny(config) -> None:
-    """A few steps of a small network on drawn pictures."""
+    """Train a small network for a few steps on drawn pictures."""
     config.model.options.update({"mid_channels": 8, "num_blocks": 2})
     config.loss.update({"contextual": 0.0, "fidelity": 0.0})  # they need VGG19's weights
     drawn_clips(config)
 
 
 def drawn_clips(config) -> None:
-    """Twenty steps on drawn pictures that a virtual camera films."""
+    """Train for twenty steps on drawn pictures that a virtual camera films."""
     virtual(config)
     ifan.drawn_pictures(config)
     few = {"size": 16, "num_frames": 3, "shift": 2.0, "margin": 0}

@@ -2,8 +2,8 @@
 
     python -m restore_jax.train --config=configs/spynet.py --workdir=runs/spynet
 
-Trained here on pairs made from photographs, where the published weights (`restore-jax weights convert spynet`) are not
-at hand. Variants: tiny, 20 steps on drawn pictures.
+It trains on pairs that are made from photographs (`--data PHOTOS`), for those who do not have the published weights
+(`restore-jax weights convert spynet`). Variants: tiny, 20 steps on drawn pictures.
 """
 
 import ml_collections
@@ -12,7 +12,7 @@ from configs import ifan
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = ifan.published()
     ifan.rendered(config)
     config.task = "optical_flow"
@@ -22,7 +22,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.total_steps, config.checkpoint_every = 4_000, 500
     config.optim.update({"name": "muon", "rate": 4e-3, "final_rate": 4e-5, "weight_decay": 0.01, "clip": 1.0})
     config.optim.update({"schedule": "cosine", "warmup_steps": 50, "skip_nonfinite": 20})
-    # Twice what the network sees: the task halves it.
+    # Twice the size that the network sees: the task halves the pictures.
     config.data.update({"views": ("sharp",), "size": 128, "margin": 24, "batch_size": 8, "scale_probability": 1.0})
     config.data.min_scale = 0.4
     config.evaluation.data.update({"views": ("sharp",), "size": 192, "batch_size": 4})

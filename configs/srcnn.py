@@ -1,4 +1,4 @@
-"""SRCNN, super-resolution by 4 of single pictures with three convolutions; what the configs of other networks build on.
+"""SRCNN, super-resolution by 4 of single pictures with three convolutions. Other networks' configs build on this one.
 
     python -m restore_jax.train --config=configs/srcnn.py --workdir=runs/srcnn
 
@@ -7,7 +7,8 @@ Variants, `configs/srcnn.py:WORD,WORD`:
             SRCNN without printing its numbers; bicubic interpolation has 26.65 dB, SSIM .800 (Table 5.5).
     photos  on photographs, which are reduced on the device: add --data PHOTOS
     virtual on frames that a virtual triple camera films of photographs
-    tiny    20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; after other words too
+    tiny    20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; it can follow other
+    words
 """
 
 import ml_collections
@@ -16,14 +17,14 @@ from configs import ifan, refvsr
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = published()
     config.loss.norm = "mse"
     return with_words(config, variant, {"photos": photos, "virtual": virtual, "tiny": tiny})
 
 
 def with_words(config, variant: str, words) -> ml_collections.ConfigDict:
-    """`config` changed by each of the words, which commas separate; words: {word: function of a config}."""
+    """Change `config` by each of the words, which commas separate; words: {word: function of a config}."""
     for word in filter(None, variant.split(",")):
         if word not in words:
             raise ValueError(f"no variant {word!r}: {', '.join(words)}")
@@ -32,7 +33,7 @@ def with_words(config, variant: str, words) -> ml_collections.ConfigDict:
 
 
 def published(name: str = "srcnn", **options) -> ml_collections.ConfigDict:
-    """A network on RealMCVSR's frames, one at a time, by the mean absolute error, as long as RefVSR is trained."""
+    """Return the config of a network on RealMCVSR's single frames, by the mean absolute error, for RefVSR's steps."""
     config = refvsr.published()
     del config.spynet
     config.task, config.vgg, config.generator = "super_resolution", "", ""
@@ -50,7 +51,7 @@ def published(name: str = "srcnn", **options) -> ml_collections.ConfigDict:
 
 
 def photos(config) -> None:
-    """Photographs, which the task brings down; data.size is then the output's."""
+    """Train on photographs, which the task reduces; data.size is then the output's side."""
     config.data.update({"source": "photos", "folders": (), "views": ("sharp",), "size": 4 * config.data.size})
     config.data.update({"scale_probability": 0.5, "min_scale": 0.5, "workers": 0, "cache_mb": 2048})
     config.evaluation.data.update({"source": "photos", "folders": (), "views": ("sharp",), "size": 256})
@@ -58,12 +59,12 @@ def photos(config) -> None:
 
 
 def virtual(config) -> None:
-    """Filmed by a virtual triple camera."""
+    """Train on clips that a virtual triple camera films."""
     refvsr.virtual(config)
 
 
 def tiny(config) -> None:
-    """A few steps on drawn pictures."""
+    """Train for a few steps on drawn pictures."""
     clips = "lrs" in config.data.views
     ifan.drawn_pictures(config)
     config.data.update({"size": 16 if clips else 64, "shift": 2.0, "margin": 0})

@@ -9,16 +9,16 @@ with --config.generator=runs/srresnet/final.safetensors in the second. Variants,
     pretrain            SRResNet: the generator alone, by the mean squared error
     photos, virtual     as in configs/srcnn.py
     tiny    20 steps of a small one on drawn pictures, without the perceptual loss, for which VGG19's weights would be
-            needed; about a minute on 2 cores; after other words too
+            needed; about a minute on 2 cores; it can follow other words
 """
 
 from configs import srcnn
 
 
 def get_config(variant: str = ""):
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = srcnn.published("srresnet", num_feat=64, num_blocks=5, critic=True)
-    # Squared errors of pictures are a hundredth of those of features: their weight of 1 is what holds the colours.
+    # The squared error of pictures, with weight 1, keeps the colours; those of features are a hundred times as large.
     config.loss.update({"norm": "mse", "perceptual": 6e-3, "adversarial": 1e-3})
     config.total_steps = 200_000
     config.optim.update({"schedule": "step", "boundaries": (100_000,), "decay": 0.1})
@@ -28,7 +28,7 @@ def get_config(variant: str = ""):
 
 
 def pretrain(config) -> None:
-    """SRResNet."""
+    """Train SRResNet, the generator alone."""
     config.model.options.critic = False
     config.loss.update({"perceptual": 0.0, "adversarial": 0.0})
     config.total_steps = 1_000_000
@@ -36,7 +36,7 @@ def pretrain(config) -> None:
 
 
 def tiny(config) -> None:
-    """A few steps on drawn pictures."""
+    """Train for a few steps on drawn pictures."""
     config.model.options.update({"num_feat": 8, "num_blocks": 2})
     config.loss.perceptual = 0.0
     srcnn.tiny(config)

@@ -9,14 +9,14 @@ with --config.generator=runs/ttsr_l1/final.safetensors in the second. Variants, 
     l1      the mean absolute error alone: 30.83 dB, .911
     virtual either of them on frames that a virtual triple camera films of photographs
     tiny    20 steps of a small one on drawn pictures, without the perceptual loss, for which VGG19's weights would be
-            needed; about two minutes on 2 cores; after other words too
+            needed; about two minutes on 2 cores; it can follow other words
 """
 
 from configs import srcnn
 
 
 def get_config(variant: str = ""):
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = srcnn.published("ttsr", num_feat=64, num_blocks=(16, 16, 8, 4), critic=True)
     config.loss.update({"perceptual": 1e-2, "texture": 1e-2, "adversarial": 1e-3, "critic": "wgan"})
     config.loss.layer = "relu5_1"
@@ -25,19 +25,19 @@ def get_config(variant: str = ""):
 
 
 def with_references(config) -> None:
-    """The wide camera's frames besides."""
+    """Take the wide camera's frames too."""
     config.data.update({"views": ("lrs", "refs", "hr"), "size": 40, "batch_size": 8})
     config.evaluation.data.views = ("lrs", "refs", "hr")
 
 
 def l1(config) -> None:
-    """The mean absolute error alone."""
+    """Train by the mean absolute error alone."""
     config.model.options.critic = False
     config.loss.update({"perceptual": 0.0, "texture": 0.0, "adversarial": 0.0})
 
 
 def tiny(config) -> None:
-    """A few steps on drawn pictures."""
+    """Train for a few steps on drawn pictures."""
     config.model.options.update({"num_feat": 8, "num_blocks": (1, 1, 1, 1), "vgg_divisor": 16})
     config.loss.perceptual = 0.0
     srcnn.tiny(config)

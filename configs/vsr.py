@@ -13,11 +13,11 @@ Variants, `configs/vsr.py:WORD,WORD`; without the first group's words the networ
             memorise,k64,b128,m256, the rows of Table 6.5
     virtual any of them on clips that the virtual triple camera films: add --data PHOTOS
     small   32 channels, 6 blocks, a memory of 64, 128, 256
-    short   steps for 2 CPU cores; small,virtual,short is what ships as `basicvsr-small` (its card has the commands)
+    short   steps for 2 CPU cores; small,virtual,short ships as `basicvsr-small` (its card has the commands)
     memory_small
-            memory,small,virtual,short: what ships as `basicvsr-memory-small`, 500 steps from `basicvsr-small` and
-            from 4,000 of memorise,small,virtual,short (config.memorised)
-    tiny    20 steps on drawn pictures, to see that everything runs; after other words too
+            memory,small,virtual,short: ships as `basicvsr-memory-small`, trained for 500 steps from `basicvsr-small`
+            and from 4,000 steps of memorise,small,virtual,short (config.memorised)
+    tiny    20 steps on drawn pictures, to see that everything runs; it can follow other words
 """
 
 import re
@@ -28,7 +28,7 @@ from configs import refvsr
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; ValueError for an unknown word."""
+    """Return the config of a variant. Raises ValueError for an unknown word."""
     config = published()
     for word in filter(None, variant.split(",")):
         if match := re.fullmatch(r"([kbm])([1-9]\d*)", word):
@@ -41,7 +41,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
 
 def published() -> ml_collections.ConfigDict:
-    """BasicVSR on RealMCVSR."""
+    """Return the config of BasicVSR on RealMCVSR."""
     config = refvsr.published()
     config.task, config.backbone = "vsr", ""
     config.total_steps = 200_000
@@ -55,7 +55,7 @@ def published() -> ml_collections.ConfigDict:
 
 
 def edvr(config) -> None:
-    """EDVR: 128 channels, 5 frames, 40 blocks."""
+    """Use EDVR: 128 channels, 5 frames, 40 blocks."""
     config.model.name = "edvr"
     options = {"num_feat": 128, "num_frames": 5, "num_extract_blocks": 5, "num_reconstruct_blocks": 40}
     config.model.options = ml_collections.ConfigDict(options)
@@ -65,20 +65,20 @@ def edvr(config) -> None:
 
 
 def edvr_m(config) -> None:
-    """EDVR-M: 64 channels, 7 frames, 10 blocks."""
+    """Use EDVR-M: 64 channels, 7 frames, 10 blocks."""
     edvr(config)
     config.model.options.update({"num_feat": 64, "num_frames": 7, "num_reconstruct_blocks": 10})
     config.data.num_frames = config.evaluation.data.num_frames = 7
 
 
 def iconvsr(config) -> None:
-    """IconVSR: refill every fifth frame."""
+    """Use IconVSR: refill every fifth frame."""
     config.model.name = "iconvsr"
     config.model.options.keyframe_stride = 5
 
 
 def memory(config) -> None:
-    """The network with its memory: both losses (section 6.2.2)."""
+    """Train the network with its memory by both losses (section 6.2.2)."""
     config.model.options.memory = ml_collections.ConfigDict({"keys": 128, "basis": 512, "size": 1024})
     config.loss.update({"norm": "l1", "memory": 1.0})
     config.memorised = ""
@@ -86,7 +86,7 @@ def memory(config) -> None:
 
 
 def memorise(config) -> None:
-    """Memorisation alone: the network's own part is not computed."""
+    """Train the memory alone: the rest of the network is not computed."""
     memory(config)
     config.loss.pixel = 0.0
     config.data.views = ("lrs", "refs")
@@ -95,23 +95,23 @@ def memorise(config) -> None:
 
 
 def virtual(config) -> None:
-    """Filmed by a virtual triple camera."""
+    """Train on clips that a virtual triple camera films."""
     refvsr.virtual(config)
 
 
 def small(config) -> None:
-    """A size that 2 CPU cores train."""
+    """Use a network that 2 CPU cores can train."""
     config.model.options.update({"num_feat": 32, "num_blocks": 6})
     if "memory" in config.model.options:
         config.model.options.memory.update({"keys": 64, "basis": 128, "size": 256})
 
 
 def short(config) -> None:
-    """Steps that 2 CPU cores train in an hour."""
+    """Take steps that 2 CPU cores make in an hour."""
     config.total_steps, config.checkpoint_every = 1_500, 250
     config.optim.update({"name": "muon", "rate": 4e-3, "final_rate": 4e-5, "weight_decay": 0.01, "clip": 1.0})
     config.optim.update({"warmup_steps": 50, "skip_nonfinite": 20})
-    config.data.update({"size": 32, "batch_size": 1, "num_frames": 10, "shift": 0.0})  # of 4 frames, states drift after
+    config.data.update({"size": 32, "batch_size": 1, "num_frames": 10, "shift": 0.0})  # 4 frames: states drift
     config.evaluation.every = 0
     config.remat = False
     if config.model.name != "edvr":
@@ -119,13 +119,13 @@ def short(config) -> None:
 
 
 def memory_small(config) -> None:
-    """A size of memory that 2 CPU cores train."""
+    """Use a memory that 2 CPU cores can train."""
     for word in (memory, small, virtual, short):
         word(config)
 
 
 def tiny(config) -> None:
-    """A few steps of a small network on drawn pictures."""
+    """Train a small network for a few steps on drawn pictures."""
     options = config.model.options
     options.update({name: min(value, options[name]) for name, value in TINY.items() if name in options})
     if "memory" in options:

@@ -20,6 +20,8 @@ READ = (
     "restore_jax/plots",
     "restore_jax/data",
     "data_prep",
+    "restore_jax/models",
+    "configs",
     "tests/test_prose.py",
 )
 

@@ -24,7 +24,7 @@ FILES = {name: file for name, (file, _) in _NETWORKS.items()}  # its file here, 
 
 
 def create(name: str, **options):
-    """The network `name` as a `flax.linen.Module`; options are its fields (see the class).
+    """Create the network `name` as a `flax.linen.Module`; options are its fields (see the class).
 
     Raises ValueError for an unknown name or option.
     """
@@ -47,7 +47,7 @@ def create(name: str, **options):
 
 
 def example_inputs(model) -> tuple:
-    """Shapes that a network's `init` may be called with, by position: its own, or one small picture."""
+    """Return shapes that a network's `init` may be called with, by position: its own, or one small picture."""
     import jax
     import jax.numpy as jnp
 
@@ -57,7 +57,7 @@ def example_inputs(model) -> tuple:
 
 
 def variable_shapes(model) -> dict:
-    """Shapes of a network's variables, {"params": ...} and the like; nothing is computed."""
+    """Return the shapes of a network's variables, {"params": ...} and the like; nothing is computed."""
     import jax
 
     return jax.eval_shape(model.init, jax.random.key(0), *example_inputs(model))

@@ -1,5 +1,8 @@
-"""BasicVSR (Chan et al. 2021): features walk through a clip from its end to its beginning and back again, and every
-frame is restored from both (docs/networks.md 5)."""
+"""BasicVSR (Chan et al. 2021; docs/networks.md 5).
+
+Features are propagated through a clip from its end to its beginning and from its beginning to its end. Every frame is
+restored from both.
+"""
 
 from typing import Any
 
@@ -22,15 +25,16 @@ class BasicVSR(nn.Module):
     Attributes:
       num_feat, num_blocks: width, and residual blocks of each direction.
       train_flow: whether a gradient reaches the flow network.
-      dtype: of the computation; parameters and flow stay float32.
-      remat: the backward pass computes each frame's activations anew: memory grows with the clip by its features alone.
+      dtype: that of the computation; parameters and flow stay float32.
+      remat: compute each frame's activations again in the backward pass, so that memory grows by a frame's features
+      alone.
 
     `apply(params, frames, train=False)`: frames (b, t, h, w, 3) in [0, 1]. Returns a dict:
       image (b, t, 4h, 4w, 3): float32, clipped to [0, 1] unless `train`.
       flow_backward, flow_forward (b, t - 1, h, w, 2): from frame i to i + 1, and from i + 1 to i.
 
     A stream computes a frame or a pair of frames at a time by `apply(..., method=)`: "flow", "propagate",
-    "reconstruct"; `initial_state` is what precedes either end of a clip.
+    "reconstruct"; `initial_state` is the state before either end of a clip.
     """
 
     num_feat: int = 64
@@ -47,7 +51,7 @@ class BasicVSR(nn.Module):
         self.upsampler = Upsampler(self.num_feat, self.dtype)
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         return (jax.ShapeDtypeStruct((1, 2, 16, 16, 3), jnp.float32),)
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
@@ -75,11 +79,11 @@ class BasicVSR(nn.Module):
         }
 
     def initial_state(self, b: int, h: int, w: int) -> Float[Array, "b h w c"]:
-        """The features before a clip's first frame, and after its last: zeros."""
+        """Return the features before a clip's first frame and after its last: zeros."""
         return jnp.zeros((b, h, w, self.num_feat), self.dtype)
 
     def flow(self, frame: Float[Array, "b h w 3"], neighbour: Float[Array, "b h w 3"]) -> Float[Array, "b h w 2"]:
-        """Optical flow that warps `neighbour` onto `frame`."""
+        """Compute the optical flow that warps `neighbour` onto `frame`."""
         flow = self.flow_network(frame, neighbour)
         return flow if self.train_flow else jax.lax.stop_gradient(flow)
 
@@ -90,20 +94,20 @@ class BasicVSR(nn.Module):
         flow: Float[Array, "b h w 2"],
         direction: str = "forward",
     ) -> Float[Array, "b h w c"]:
-        """One step of a direction: the neighbour's features and this frame to this frame's features.
+        """Make one step of a direction: from the neighbour's features and this frame to this frame's features.
 
-        flow: from this frame to the neighbour, whatever it is at an end, where there is none and `state` is zero.
+        flow: from this frame to the neighbour; any value at an end, where there is no neighbour and `state` is zero.
         """
         trunk = self.forward_trunk if direction == "forward" else self.backward_trunk
         return trunk(frame, warp(state, flow))
 
     def fused(self, features: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]) -> Float[Array, "b h w c"]:
-        """What is done with the fused features of `frame` before they are upsampled: here nothing."""
+        """Return the fused features of `frame` unchanged; a network with a memory adds what it remembers here."""
         return features
 
     def reconstruct(
         self, backward: Float[Array, "b h w c"], forward: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]
     ) -> Float[Array, "b h2 w2 3"]:
-        """The restored frame from its features of both directions, float32, unclipped."""
+        """Restore the frame from its features of both directions, float32, not clipped."""
         features = leaky_relu(self.merge(jnp.concatenate([backward, forward], -1)))
         return self.upsampler(self.fused(features, frame), frame)

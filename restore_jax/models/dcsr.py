@@ -1,5 +1,7 @@
-"""DCSR, super-resolution of a camera's image by that of a camera with a longer focal length (Wang et al. 2021;
-docs/networks.md 5). Its alignment of patches is what RefVSR's is built on."""
+"""DCSR, super-resolution of a camera's image by that of a camera with a longer focal length (Wang et al. 2021).
+
+See docs/networks.md 5. RefVSR's alignment of patches is built on this one's.
+"""
 
 from typing import Any
 
@@ -31,17 +33,17 @@ class DCSR(nn.Module):
 
     Attributes:
       num_feat: width.
-      scale: of the output, 2 as released, or 4, which has one level more of everything.
+      scale: how many times larger the output is: 2 as published, or 4, which has one level more of everything.
       num_blocks: residual blocks of the input's encoder, of the decoder at the input's size, and at larger sizes.
       mode: "downsampled": both images are enlarged twice for matching; "hd": they are not, to go up to 8K.
-      dtype: of the computation; parameters and matching stay float32.
+      dtype: that of the computation; parameters and matching stay float32.
 
     `apply(params, lr, ref, train=False)`: lr (b, h, w, 3) in [0, 1] (sides even in mode "hd") and a reference
     (b, hr, wr, 3) whose pixels are as fine as the output's, sides multiples of the scale (of twice it for "hd").
     Returns a dict:
       image (b, s·h, s·w, 3): float32, clipped to [0, 1] unless `train`.
-      confidence (b, h, w, 1) in [0, 1], index (b, h, w) or, "hd", (b, h / 2, w / 2): of the matching.
-      details (b, s·h, s·w, 3): the reference's high frequencies where they belong.
+      confidence (b, h, w, 1) in [0, 1], index (b, h, w) or, for "hd", (b, h / 2, w / 2): the matching's.
+      details (b, s·h, s·w, 3): the reference's high frequencies, aligned with the output.
     """
 
     num_feat: int = 64
@@ -51,7 +53,7 @@ class DCSR(nn.Module):
     dtype: Any = jnp.float32
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         frame = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
         return frame, frame
 
@@ -65,7 +67,7 @@ class DCSR(nn.Module):
         factor = lr.shape[1] // index.shape[1]  # the index map is this much smaller than the input
 
         def aligned(x, name):
-            """Patches of x, `size` pixels of the output's size finer than the input, brought where they belong."""
+            """Copy patches of x, which is `zoom` times as fine as the input, to where they were matched."""
             zoom = x.shape[1] * scale // ref.shape[1]
             size = factor * zoom
             copied = copy_patches(x, index, size)
@@ -82,8 +84,8 @@ class DCSR(nn.Module):
             if zoom > 1:
                 x = upsample_bicubic(x, 2)
             guide = upsample_confidence(confidence, zoom) if zoom > 1 else confidence
-            found = aligned(features[zoom], f"affine_{zoom}x")
-            x = AdaptiveFusion(c, dtype, name=f"fuse_{zoom}x")(x, found, guide)
+            reference = aligned(features[zoom], f"affine_{zoom}x")
+            x = AdaptiveFusion(c, dtype, name=f"fuse_{zoom}x")(x, reference, guide)
             x = ResidualChain(c, self.num_blocks[min(zoom, 2)], dtype=dtype, name=f"blocks_{zoom}x")(x)
         x = leaky_relu(conv(c // 2, "conv_mid", dtype=dtype)(x), LEAK)
         gate = jnp.concatenate([upsample_confidence(confidence, scale), details], -1).astype(dtype)
@@ -107,10 +109,10 @@ class DCSR(nn.Module):
 
 
 class Matcher(nn.Module):
-    """The most similar place of the reference for every place of the input, both seen equally fine.
+    """Finds the most similar place of the reference for every place of the input, at equal scale.
 
-    `apply(params, lr, ref)` returns the confidence (b, h, w, 1) in [0, 1] and the int32 index, (b, h, w) if the images
-    are enlarged twice first, else (b, h / 2, w / 2): the features have half the size of what they see.
+    `apply(params, lr, ref)` returns the confidence (b, h, w, 1) in [0, 1] and the int32 index. The index has (b, h, w)
+    if the images are first enlarged by 2, else (b, h / 2, w / 2), because the features have half their images' size.
     """
 
     enlarge: bool
@@ -130,7 +132,7 @@ class Matcher(nn.Module):
 
 
 class ReferencePyramid(nn.Module):
-    """A reference to {zoom over the input: features}, each level half the size of the one before."""
+    """Turns a reference into {zoom over the input: features}, each level half the size of the one before."""
 
     features: int
     scale: int
@@ -148,7 +150,7 @@ class ReferencePyramid(nn.Module):
 
 
 class AdaptiveFusion(nn.Module):
-    """x + what the aligned reference adds, where the matching is to be trusted."""
+    """Adds details of the aligned reference to x, weighted by the confidence of the matching."""
 
     features: int
     dtype: Any = jnp.float32

@@ -17,13 +17,13 @@ from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import upsample_nearest
 
 SKIPS = ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_4")  # VGG19's features d0 to d4
-LEVELS = {3: (256, 3), 2: (128, 3), 1: (64, 3), 0: (64, 1)}  # of the decoder: width, convolutions
+LEVELS = {3: (256, 3), 2: (128, 3), 1: (64, 3), 0: (64, 1)}  # {level of the decoder: (width, convolutions)}
 AUXILIARY = {4: 256, 3: 128, 2: 64, 1: 32, 0: 32}  # level: width of its auxiliary head
 REFINEMENTS = 7
 
 
 class Decoder(nn.Module):
-    """The encoder's features d0 to d4 to {level: features}, from 1/8 of the image's size (3) up to all of it (0)."""
+    """Turns the encoder's features d0 to d4 into {level: features}: 3 at 1/8 of the image's size, 0 at all of it."""
 
     width_divisor: int
     dtype: Any
@@ -39,7 +39,7 @@ class Decoder(nn.Module):
 
 
 class AuxiliaryHeads(nn.Module):
-    """{level: features} to {"u4" ... "u0": defocus map of that level's size}."""
+    """Turns {level: features} into {"u4" ... "u0": defocus map of that level's size}."""
 
     width_divisor: int
     dtype: Any
@@ -56,7 +56,7 @@ class AuxiliaryHeads(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Residual blocks, then the head: the decoder's last features to the defocus map."""
+    """Turns the decoder's last features into the defocus map: residual blocks, then the head."""
 
     width_divisor: int
     dtype: Any
@@ -79,8 +79,8 @@ class DMENet(nn.Module):
       width_divisor: all widths are divided by it; 1 as published, at most 16.
       auxiliary: with the five heads of the scale-wise auxiliary loss.
       critics: with D and S, which only training needs.
-      calibration_size: of the convolutions of S; 1, or 3 for the ablation of section 3.4.3.
-      dtype: of the computation; parameters and batch statistics stay float32.
+      calibration_size: side of S's convolutions, 1, or 3 for the ablation of section 3.4.3.
+      dtype: that of the computation; parameters and batch statistics stay float32.
 
     `apply(variables, image, train=False)`: image (b, h, w, 3) float32 in [0, 1], sides multiples of 16; variables
     {"params", "batch_stats"}. train=True normalises by the batch's statistics (see dmenet_layers.batch_norm). Returns
@@ -126,9 +126,9 @@ class DMENet(nn.Module):
         return outputs
 
     def discriminate(self, features: Float[Array, "b h w c"], train: bool = False) -> Float[Array, "b _ _ 1"]:
-        """D's logits of `domain_features`."""
+        """Return D's logits of `domain_features`."""
         return self.discriminator(features, train)
 
     def calibrate(self, defocus: Float[Array, "b h w 1"], train: bool = False) -> Float[Array, "b h w 1"]:
-        """S's logits of a defocus map."""
+        """Return S's logits of a defocus map."""
         return self.calibration(defocus, train)

@@ -30,7 +30,10 @@ def halving_conv(features: int, name: str, dtype: Any):
 
 
 class DomainDiscriminator(nn.Module):
-    """D: are features of a synthetic or a real image? (b, h, w, c) to logits (b, h/32, w/32, 1), sides rounded up."""
+    """D: tells features of synthetic images from those of real ones.
+
+    Features (b, h, w, c) give logits (b, h/32, w/32, 1), sides rounded up; positive means synthetic.
+    """
 
     width_divisor: int = 1
     dtype: Any = jnp.float32
@@ -43,9 +46,9 @@ class DomainDiscriminator(nn.Module):
 
 
 class SharpnessCalibration(nn.Module):
-    """S: is each pixel of a defocus map that of a sharp or of a blurred one? (b, h, w, 1) to logits of that size.
+    """S: tells blurred pixels of a defocus map from sharp ones; (b, h, w, 1) gives logits of that size.
 
-    size: of the convolutions; 1, so that a pixel's gradient reaches no other; 3 smudges the map (section 3.4.3).
+    size: side of the convolutions. With 1 a pixel's gradient reaches no other pixel; 3 smears the map (section 3.4.3).
     """
 
     width_divisor: int = 1

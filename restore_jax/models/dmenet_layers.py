@@ -1,4 +1,4 @@
-"""What DMENet and its critics are made of: convolutions with batch normalisation."""
+"""Layers of DMENet and its critics: convolutions with batch normalisation."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from restore_jax.models.vgg import convolve
 from restore_jax.ops.filtering import leaky_relu
 
-SLOPE = 0.2  # of every leaky ReLU
+SLOPE = 0.2  # slope of every leaky ReLU below zero
 
 
 def batch_norm(x, train: bool, name: str, dtype: Any, scale: bool = False):
-    """Batch normalisation that shifts, and scales if `scale`: decay 0.9, eps 1e-5; for use inside a compact method.
+    """Normalise a batch and shift it (and scale it, if `scale`), inside a compact method: decay 0.9, epsilon 1e-5.
 
-    train: normalise by the batch's own mean and (biased) variance, and move the averages, for which
-    `apply(..., mutable=["batch_stats"])`; else normalise by the averages. Statistics are float32 and, under jit, of the
-    whole batch, however it is sharded.
+    train: normalise by the batch's own mean and (biased) variance, and update the averages, which needs
+    `apply(..., mutable=["batch_stats"])`; otherwise normalise by the averages. Statistics are float32. Under jit they
+    are those of the whole batch, however it is sharded.
     """
     norm = nn.BatchNorm(
         use_running_average=not train,

@@ -1,5 +1,7 @@
-"""DPDNet, a U-Net that deblurs defocus, from one image or from two dual-pixel views (Abuolaim and Brown 2020;
-docs/networks.md 5)."""
+"""DPDNet, a U-Net that deblurs defocus from one image or from two dual-pixel views (Abuolaim and Brown 2020).
+
+See docs/networks.md 5.
+"""
 
 from typing import Any
 
@@ -13,7 +15,7 @@ from restore_jax.ops.convolution import convolution
 from restore_jax.ops.resize import upsample_nearest
 
 LEVELS = 5
-MULTIPLE = 2 ** (LEVELS - 1)  # of what the sides are
+MULTIPLE = 2 ** (LEVELS - 1)  # sides must be multiples of it
 
 
 class DPDNet(nn.Module):
@@ -23,7 +25,7 @@ class DPDNet(nn.Module):
       input: "single", or "dual": the left and the right view.
       width: of the first level; each of the five has twice the width of the one before.
       dropout: share of activations that training drops in the two coarsest levels.
-      dtype: of the computation; parameters stay float32.
+      dtype: that of the computation; parameters stay float32.
 
     `apply(params, image)` or, dual, `apply(params, left, right)`: (b, h, w, 3) in [0, 1], sides multiples of 16. With
     `train=True` it needs `rngs={"dropout": key}`. Returns {"image" (b, h, w, 3) float32 in [0, 1] (a sigmoid), and
@@ -37,7 +39,7 @@ class DPDNet(nn.Module):
     dtype: Any = jnp.float32
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         image = jax.ShapeDtypeStruct((1, MULTIPLE, MULTIPLE, 3), jnp.float32)
         return (image, image) if self.input == "dual" else (image,)
 
@@ -80,7 +82,7 @@ class DPDNet(nn.Module):
         return x
 
     def _conv_2x2(self, x, features, name):
-        """Zeros pad the end alone, as TensorFlow pads even kernels."""
+        """Convolve by 2x2 with zeros at the end alone, as TensorFlow pads even kernels."""
         layer = nn.Conv(
             features, (2, 2), padding=((0, 1), (0, 1)), kernel_init=nn.initializers.he_normal(), dtype=self.dtype,
             name=name, conv_general_dilated=convolution,

@@ -1,5 +1,7 @@
-"""EDVR (Wang et al. 2019): the centre of a few frames restored from all of them; its feature extractor is IconVSR's and
-RefVSR-IR's too (docs/networks.md 5)."""
+"""EDVR (Wang et al. 2019; docs/networks.md 5): restores the centre of a few frames from all of them.
+
+Its feature extractor serves IconVSR and RefVSR-IR too.
+"""
 
 from typing import Any
 
@@ -14,11 +16,11 @@ from restore_jax.models.refvsr_layers import ResidualChain
 from restore_jax.models.vsr_layers import Upsampler, each_frame, scan_frames
 from restore_jax.ops.filtering import leaky_relu
 
-MULTIPLE = 4  # of sides: the pyramid's coarsest level, and the attention's
+MULTIPLE = 4  # sides must be multiples of it, for the coarsest levels of the pyramid and of the attention
 
 
 class Pyramid(nn.Module):
-    """A frame (b, h, w, 3) to features {level: (b, h, w, c)} at 1, 1/2 and 1/4 of its size."""
+    """Turns a frame (b, h, w, 3) into features {level: (b, h, w, c)} at 1, 1/2 and 1/4 of its size."""
 
     features: int
     num_blocks: int
@@ -39,7 +41,7 @@ class Pyramid(nn.Module):
 
 
 class Extractor(nn.Module):
-    """Features of the centre frame from all frames around it: pyramid, alignment, fusion.
+    """Extracts features of the centre frame from all frames around it: pyramid, alignment, fusion.
 
     `apply(params, frames (b, t, h, w, 3))`, t = num_frames, sides multiples of 4. Returns (features (b, h, w, c),
     offset (b, t)): the mean absolute offset in pixels of each frame's alignment, which a diverging run shows first.
@@ -79,7 +81,7 @@ class Extractor(nn.Module):
         return self.fuse(aligned), offset[..., 0]
 
     def fuse(self, aligned: Float[Array, "b t h w c"]) -> Float[Array, "b h w c"]:
-        """Features of the centre frame from those of all, aligned."""
+        """Fuse the aligned features of all frames into features of the centre frame."""
         if self.with_tsa:
             return self.fusion(aligned, self.num_frames // 2)
         b, t, h, w, c = aligned.shape
@@ -91,10 +93,10 @@ class EDVR(nn.Module):
 
     Attributes:
       num_feat, num_frames, num_extract_blocks, num_reconstruct_blocks: 128, 5, 5 and 40; EDVR-M 64, 7, 5 and 10.
-      deformable_groups: that share offsets.
-      with_tsa: fusion by attention, or by a 1x1 convolution.
-      dtype: of the computation; parameters and sampling positions stay float32.
-      remat: the backward pass computes each frame's activations anew.
+      deformable_groups: number of groups of channels that have offsets of their own.
+      with_tsa: fuse by attention, or else by a 1x1 convolution.
+      dtype: that of the computation; parameters and sampling positions stay float32.
+      remat: compute each frame's activations again in the backward pass.
 
     `apply(params, frames, train=False)`: frames (b, num_frames, h, w, 3) in [0, 1], sides multiples of 4. Returns:
       image (b, 4h, 4w, 3): the centre frame, float32, clipped to [0, 1] unless `train`.
@@ -120,7 +122,7 @@ class EDVR(nn.Module):
         self.upsampler = Upsampler(self.num_feat, self.dtype)
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         return (jax.ShapeDtypeStruct((1, self.num_frames, 16, 16, 3), jnp.float32),)
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
@@ -129,11 +131,11 @@ class EDVR(nn.Module):
         return {"image": image if train else jnp.clip(image, 0, 1), "offset": offset}
 
     def fused(self, features: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]) -> Float[Array, "b h w c"]:
-        """What is done with the fused features of `frame` before they are reconstructed: here nothing."""
+        """Return the fused features of `frame` unchanged; a network with a memory adds what it remembers here."""
         return features
 
     def reconstruct(
         self, features: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]
     ) -> Float[Array, "b h2 w2 3"]:
-        """The restored frame from its fused features, float32, unclipped."""
+        """Restore the frame from its fused features, float32, not clipped."""
         return self.upsampler(self.blocks(self.fused(features, frame)), frame)

@@ -16,7 +16,7 @@ LEVELS = ("l1", "l2", "l3")  # at the frame's size, 1/2 and 1/4 of it
 
 
 class DeformableConv(nn.Module):
-    """Modulated deformable convolution 3x3 of `x`, its offsets and masks predicted from `guide`.
+    """Modulated deformable convolution 3x3 of `x`, with offsets and masks that are predicted from `guide`.
 
     Returns (y, moved): moved (b,) is the mean absolute offset in pixels, before it is clamped.
     """
@@ -29,7 +29,7 @@ class DeformableConv(nn.Module):
     def __call__(self, x, guide):
         kernel = self.param("kernel", nn.initializers.xavier_uniform(), (3, 3, x.shape[-1], self.features), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        # Offsets start at zero and masks at a half: a plain convolution.
+        # Offsets start at zero and masks at a half, which is a plain convolution.
         predicted = conv(27 * self.groups, "offset", gain=0.0, dtype=self.dtype)(guide).astype(jnp.float32)
         offsets, masks = split_offsets(predicted)
         y = deform_conv(x.astype(self.dtype), offsets, masks, kernel)
@@ -37,7 +37,7 @@ class DeformableConv(nn.Module):
 
 
 class PyramidAlignment(nn.Module):
-    """A neighbour's features onto the centre's, from the coarsest level to the finest, and once more.
+    """Aligns a neighbour's features with the centre's, from the coarsest level to the finest, and once more.
 
     `apply(params, neighbour, centre)`: features {level: (b, h, w, c)}. Returns (aligned (b, h, w, c), moved (b,)), the
     mean absolute offset of the convolution whose offsets are largest.
@@ -78,7 +78,7 @@ class PyramidAlignment(nn.Module):
 
 
 class AttentionFusion(nn.Module):
-    """Aligned frames to the features of one, by temporal and spatial attention (TSA).
+    """Fuses aligned frames into the features of one, by temporal and spatial attention (TSA).
 
     `apply(params, aligned (b, t, h, w, c), centre)`: `centre` is the number of the frame that is restored. Sides are
     multiples of 4.

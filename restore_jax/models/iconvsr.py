@@ -1,5 +1,7 @@
-"""IconVSR (Chan et al. 2021): BasicVSR whose propagated features are refilled at keyframes, and whose forward direction
-sees the backward one (docs/networks.md 5)."""
+"""IconVSR (Chan et al. 2021; docs/networks.md 5): BasicVSR with refill at keyframes and coupled directions.
+
+The propagated features are refilled at keyframes, and the forward direction sees the backward one's features.
+"""
 
 from typing import Any
 
@@ -24,7 +26,7 @@ class IconVSR(nn.Module):
 
     Attributes:
       num_feat, num_blocks: width, and residual blocks of each direction.
-      keyframe_stride: every how many frames features are refilled; the last frame is a keyframe too.
+      keyframe_stride: distance of keyframes, at which features are refilled; the last frame is a keyframe too.
       train_flow, dtype, remat: as in BasicVSR.
 
     `apply(params, frames, train=False)`: frames (b, t, h, w, 3) in [0, 1]. Returns a dict:
@@ -33,7 +35,7 @@ class IconVSR(nn.Module):
       offset (b, n, 5): mean absolute offset, pixels, of the alignments at the n keyframes.
 
     Its steps by themselves, a frame at a time, by `apply(..., method=)`: "flow", "keyframe_features", "propagate",
-    "reconstruct", of frames padded with `pad_sides`; `initial_state` is what precedes either end of a clip.
+    "reconstruct", of frames padded with `pad_sides`; `initial_state` is the state before either end of a clip.
     """
 
     num_feat: int = 64
@@ -54,7 +56,7 @@ class IconVSR(nn.Module):
         self.upsampler = Upsampler(c, dtype)
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         return (jax.ShapeDtypeStruct((1, 3, 16, 16, 3), jnp.float32),)
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
@@ -65,7 +67,7 @@ class IconVSR(nn.Module):
         keys = keyframes(t, self.keyframe_stride)
         windows = extend_ends(frames)[:, np.add.outer(np.flatnonzero(keys), np.arange(2 * REACH + 1))]
         refills, offset = each_frame(self, lambda self, window: self.keyframe_features(window), windows, self.remat)
-        # Every frame is told whether it is a keyframe, and the number of the last one up to it.
+        # For every frame: whether it is a keyframe, and the number of the last keyframe up to it.
         marks = (jnp.asarray(keys)[None], jnp.asarray(np.cumsum(keys) - 1)[None])
 
         def back(self, state, seen, refills):
@@ -93,16 +95,16 @@ class IconVSR(nn.Module):
         }
 
     def initial_state(self, b: int, h: int, w: int) -> Float[Array, "b h w c"]:
-        """The features before a clip's first frame, and after its last: zeros."""
+        """Return the features before a clip's first frame and after its last: zeros."""
         return jnp.zeros((b, h, w, self.num_feat), self.dtype)
 
     def flow(self, frame: Float[Array, "b h w 3"], neighbour: Float[Array, "b h w 3"]) -> Float[Array, "b h w 2"]:
-        """Optical flow that warps `neighbour` onto `frame`."""
+        """Compute the optical flow that warps `neighbour` onto `frame`."""
         flow = self.flow_network(frame, neighbour)
         return flow if self.train_flow else jax.lax.stop_gradient(flow)
 
     def keyframe_features(self, window: Float[Array, "b 5 h w 3"]) -> tuple[Array, Array]:
-        """(features (b, h, w, c) that refill a keyframe, offset (b, 5)) from it and the two frames on either side."""
+        """Extract the features (b, h, w, c) that refill a keyframe, and offset (b, 5), from the 5 frames around it."""
         return self.extractor(window)
 
     def propagate(
@@ -115,9 +117,9 @@ class IconVSR(nn.Module):
         backward: Float[Array, "b h w c"] | None = None,
         direction: str = "forward",
     ) -> Float[Array, "b h w c"]:
-        """One step of a direction: the neighbour's features and this frame to this frame's features.
+        """Make one step of a direction: from the neighbour's features and this frame to this frame's features.
 
-        flow: from this frame to the neighbour, whatever it is at an end, where there is none and `state` is zero.
+        flow: from this frame to the neighbour; any value at an end, where there is no neighbour and `state` is zero.
         refill: the frame's `keyframe_features`; None, or `key` false: not a keyframe. backward: the frame's features of
         the backward direction, which the forward one needs.
         """
@@ -131,26 +133,26 @@ class IconVSR(nn.Module):
         return self.backward_trunk(frame, state)
 
     def fused(self, features: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]) -> Float[Array, "b h w c"]:
-        """What is done with the forward direction's features of `frame` before they are upsampled: here nothing."""
+        """Return the forward features of `frame` unchanged; a network with a memory adds what it remembers here."""
         return features
 
     def reconstruct(
         self, forward: Float[Array, "b h w c"], frame: Float[Array, "b h w 3"]
     ) -> Float[Array, "b h2 w2 3"]:
-        """The restored frame from its features of the forward direction, float32, unclipped."""
+        """Restore the frame from its features of the forward direction, float32, not clipped."""
         return self.upsampler(self.fused(forward, frame), frame)
 
 
 def keyframes(count: int, stride: int) -> np.ndarray:
-    """Which of `count` frames are keyframes, (count,) bool: every stride-th from the first, and the last."""
+    """Say which of `count` frames are keyframes, (count,) bool: every stride-th from the first, and the last."""
     numbers = np.arange(count)
     return (numbers % stride == 0) | (numbers == count - 1)
 
 
 def extend_ends(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t2 h w 3"]:
-    """Two frames more at either end, as the release has it: frames 4, 3 before, -4, -5 after.
+    """Add two frames at either end as the published network does: frames 4, 3 before, -4, -5 after.
 
-    A clip of less than five frames uses the farthest it has.
+    A clip of less than five frames repeats its farthest frame.
     """
     last = frames.shape[1] - 1
     numbers = np.clip([4, 3, *range(last + 1), last - 3, last - 4], 0, last)
@@ -158,6 +160,6 @@ def extend_ends(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t2 h w 3"]
 
 
 def pad_sides(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t h1 w1 3"]:
-    """Frames mirrored at the bottom and the right up to multiples of 4."""
+    """Mirror frames at the bottom and the right up to multiples of 4."""
     h, w = (-size % MULTIPLE for size in frames.shape[2:4])
     return jnp.pad(frames, ((0, 0), (0, 0), (0, h), (0, w), (0, 0)), "reflect") if h or w else frames

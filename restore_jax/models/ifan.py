@@ -1,7 +1,8 @@
 """IFAN: defocus deblurring with an iterative filter adaptive network (dissertation, chapter IV; docs/networks.md 1).
 
-An encoder-decoder whose bottleneck features, at 1/8 of the image, are deblurred by per-pixel separable filters that a
-second encoder predicts. Trained together with the disparity of dual-pixel views and with reblurring (section 4.2.3).
+It is an encoder-decoder, whose bottleneck features, at 1/8 of the image, are deblurred by per-pixel separable filters
+that a second encoder predicts. It is trained together with the disparity of dual-pixel views and with reblurring
+(4.2.3).
 """
 
 import re
@@ -16,7 +17,7 @@ from restore_jax.models.layers import ResidualBlocks, TransposedConv, conv
 from restore_jax.ops.filtering import LEAK, fac, iac, leaky_relu, predict_and_iac
 from restore_jax.ops.resize import every_nth
 
-REBLUR_STEPS = 17  # of the reblurring network, whatever N the deblurring filters have
+REBLUR_STEPS = 17  # filters of the reblurring network, whatever N is
 F_GAIN = 1.5
 
 
@@ -38,7 +39,7 @@ class Encoder(nn.Module):
 
 
 class Predictor(nn.Module):
-    """conv LReLU, two pairs of residual blocks, conv without activation: estimates a map from features."""
+    """Estimates a map from features: conv LReLU, two pairs of residual blocks, conv without activation."""
 
     features: int
     out_features: int
@@ -53,20 +54,20 @@ class Predictor(nn.Module):
         self.conv_out = conv(self.out_features, None, self.out_size, gain=self.gain, dtype=self.dtype)
 
     def code(self, x):
-        """What the last convolution sees."""
+        """Return the input of the last convolution."""
         return self.block_2(self.block_1(leaky_relu(self.conv_in(x))))
 
     def __call__(self, x):
         return self.conv_out(self.code(x))
 
     def last_layer(self):
-        """Kernel (in, out) and bias of the last convolution, in the compute dtype; needs size 1."""
+        """Return kernel (in, out) and bias of the last convolution, of size 1, in the compute dtype."""
         parameters = self.conv_out.variables["params"]
         return parameters["kernel"][0, 0].astype(self.dtype), parameters["bias"].astype(self.dtype)
 
 
 class Reconstructor(nn.Module):
-    """Features at 1/8 and skips of the encoder to a residual image."""
+    """Turns features at 1/8 and the encoder's skips into a residual image."""
 
     width: int
     output_leak: float | None
@@ -88,7 +89,7 @@ class Reconstructor(nn.Module):
 
 
 class PlainDeblur(nn.Module):
-    """What stands in for IAC in Table 4.1's rows without filter predictor: convolutions of matched cost."""
+    """Replaces IAC in Table 4.1's rows without filter predictor by convolutions of equal cost."""
 
     features: int
     count: int
@@ -104,10 +105,10 @@ class PlainDeblur(nn.Module):
 
 
 def split_filter_map(filters: Float[Array, "b h w m"], channels: int, steps: int, size: int):
-    """A filter map in the published channel order to tap-major filters (n 2 k b h w c) and biases (n b h w c).
+    """Split a filter map into tap-major filters (n 2 k b h w c) and biases (n b h w c).
 
-    Channels of the map: for each step the vertical taps (channel by channel, tap fastest), then the horizontal; then
-    the biases of all steps.
+    The map's channels are in the published order: for each step the vertical taps (channel by channel, tap fastest),
+    then the horizontal ones; after all steps their biases.
     """
     taps = filters[..., : steps * 2 * size * channels]
     taps = taps.reshape(*filters.shape[:3], steps, 2, channels, size)
@@ -116,7 +117,7 @@ def split_filter_map(filters: Float[Array, "b h w m"], channels: int, steps: int
 
 
 def split_dense_map(filters: Float[Array, "b h w m"], channels: int, size: int) -> Float[Array, "k k b h w c"]:
-    """A FAC filter map (channel by channel, row, column) to tap-major dense filters."""
+    """Turn a FAC filter map (channel by channel, row, column) into tap-major dense filters."""
     return jnp.transpose(filters.reshape(*filters.shape[:3], channels, size, size), (4, 5, 0, 1, 2, 3))
 
 
@@ -137,9 +138,9 @@ class IFAN(nn.Module):
         code dies out.
       output_leak: slope of the activation after the last layer, which the published network has; None for none:
         the residual is then as easily negative as positive, and training is faster.
-      dtype: of the computation; parameters stay float32.
+      dtype: that of the computation; parameters stay float32.
       remat: the backward pass computes the activations inside encoders and full-size blocks anew: at 8 x 256x256 it
-        keeps 1.4 GB instead of 3.1. XLA undoes it on CPU.
+        keeps 1.4 GB instead of 3.1. On CPU XLA undoes this.
 
     `apply(params, blurred, right=None, left=None, sharp=None, mean_filters=False)`: images (b, h, w, 3) float32 in
     [0, 1], sides multiples of 8. Single: `right` asks for the disparity of that view besides. Dual: `right` and `left`
@@ -151,7 +152,7 @@ class IFAN(nn.Module):
       filters (b, h/8, w/8, N (2k+1) c): the filter map in the published channel order.
       blur (b, h/8, w/8, 1): log(1 + COC in pixels of the image), if the network has `blur`.
       reblurred (b, h/8, w/8, 3): the sharp image downsampled and reblurred by filters made of `filters`.
-    Under jit what is not used is not computed: at inference the filter map never exists.
+    Under jit, results that are not used are not computed: at inference the filter map never exists.
     """
 
     width: int = 32
@@ -197,7 +198,7 @@ class IFAN(nn.Module):
             self.reblur_predictor = Predictor(c, reblur_channels[self.filtering], dtype=self.dtype)
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
         return (image, image, image) if self.input == "dual" else (image,)
 
@@ -277,21 +278,22 @@ class IFAN(nn.Module):
         return iac(sharp, taps, biases, final_leak=None) + sharp
 
 
-# Gains over Xavier's that keep a signal's size through the filter branch, by the place of a convolution in it.
+# Factors of Xavier's initial kernels that keep a signal's size through the filter branch, by a convolution's place in
+# it.
 SIGNAL_GAIN = 1.41  # before LeakyReLU of slope .1
-BLOCK_GAIN = 0.5  # the second of a residual block, which adds to what is there
-TAP_GAIN = 0.75  # the predictor's last: fresh taps then vary by about .08 from pixel to pixel
+BLOCK_GAIN = 0.5  # the second convolution of a residual block
+TAP_GAIN = 0.75  # the predictor's last convolution: initial taps then vary by about .08 from pixel to pixel
 _FILTER_BRANCH = ("filter_encoder", "disparity_estimator", "disparity_features", "filter_features", "filter_predictor")
 
 
 def with_identity_filters(params: dict, model: IFAN) -> dict:
-    """Fresh parameters whose predicted filters change nothing in the mean, and differ from pixel to pixel.
+    """Change initial parameters so that predicted filters change nothing in the mean, but differ from pixel to pixel.
 
-    N random filters in a row wipe out the features, and training first has to find its way out of that: the biases of
-    the last convolution are identity filters. Xavier's gain of 1 with LeakyReLU shrinks what the filter encoder sees by
-    a factor of a thousand over its 25 layers, and filters that are the same at every pixel stay so: the kernels of this
-    branch get gains that keep the signal. Not in the dissertation; config `init="identity_filters"`. A network without
-    iterated filters stays as it is.
+    N random filters in a row wipe out the features, from which training first has to recover. So the biases of the last
+    convolution become identity filters. Xavier's gain of 1 with LeakyReLU shrinks the signal of the filter encoder by a
+    factor of a thousand over its 25 layers, and filters that are equal at every pixel stay equal. So the kernels of
+    this branch get gains that keep the signal. This is not in the dissertation (config `init="identity_filters"`). A
+    network without iterated filters is returned as it is.
     """
     if model.filtering != "iac":
         return params
@@ -308,7 +310,7 @@ def with_identity_filters(params: dict, model: IFAN) -> dict:
 
 
 def _with_gains(tree, scale, name=""):
-    """Parameters of a part of the filter branch with kernels times `scale` and the gain of their place."""
+    """Multiply the kernels of a part of the filter branch by `scale` and by the gain of their place."""
     if "kernel" not in tree:
         return {inner: _with_gains(value, scale, inner) for inner, value in tree.items()}
     in_block = re.fullmatch(r"conv_\d_([01])", name)

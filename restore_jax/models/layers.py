@@ -10,7 +10,7 @@ from restore_jax.ops.filtering import leaky_relu
 
 
 def conv(features: int, name: str | None, size: int = 3, stride: int = 1, gain: float = 1.0, dtype: Any = jnp.float32):
-    """A convolution with zero padding of size // 2; in `setup` its name is None."""
+    """Return a convolution with zero padding of size // 2; in `setup` its name is None."""
     init = nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
     return nn.Conv(
         features, (size, size), stride, padding=size // 2, kernel_init=init, dtype=dtype, name=name,

@@ -12,14 +12,14 @@ from jaxtyping import Array, Float
 
 SHIFT = (-0.030, -0.088, -0.188)  # the published ImageNet normalisation, moved to [-1,1]
 SCALE = (0.458, 0.448, 0.450)
-KERNELS = ((11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))  # size, stride, padding
+KERNELS = ((11, 4, 2), (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))  # (size, stride, padding) of each convolution
 PRECISION = jax.lax.Precision.HIGHEST  # a metric must not depend on an accelerator's default (TF32, bfloat16)
 POOLED = (1, 2)  # convolutions with a 3x3 stride-2 max-pool before them
 MIN_SIDE = 31  # the smallest picture that leaves a position in the last layer
 
 
 class AlexNetFeatures(nn.Module):
-    """The five convolutions of AlexNet; pictures (b, h, w, 3), normalised, to the list of features after each ReLU."""
+    """Turns normalised pictures (b, h, w, 3) into a list: features after each ReLU of AlexNet's five convolutions."""
 
     widths: tuple[int, ...] = (64, 192, 384, 256, 256)
 
@@ -36,7 +36,10 @@ class AlexNetFeatures(nn.Module):
 
 
 class LPIPS(nn.Module):
-    """Perceptual distance (b,) of two batches of pictures (b, h, w, 3) in [-1,1], sides of at least 31 pixels."""
+    """Computes the perceptual distance (b,) of two batches of pictures (b, h, w, 3) in [-1, 1].
+
+    Sides are at least 31 pixels.
+    """
 
     widths: tuple[int, ...] = (64, 192, 384, 256, 256)
 
@@ -54,8 +57,8 @@ class LPIPS(nn.Module):
 
 
 def unit_length(x: Float[Array, "*p c"], eps: float = 1e-10) -> Float[Array, "*p c"]:
-    """`x` with channels divided by (their Euclidean length + eps); zero stays zero, with a zero gradient."""
+    """Divide channels by (their Euclidean length + eps); zero stays zero, with a zero gradient."""
     squared = (x**2).sum(-1, keepdims=True)
-    # The slope of sqrt at 0 is infinite, and a dead position of a ReLU layer is exactly 0.
+    # The slope of sqrt at 0 is infinite, and positions where all ReLUs are off are exactly 0.
     length = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
     return x / (length + eps)

@@ -1,7 +1,7 @@
 """Reference memory: a plug-in that gives any video super-resolution network details learnt from reference videos.
 
-(Dissertation, chapter VI; docs/networks.md 6.) A bank of keys and basis features is looked up by every pixel of a
-frame; what is found is fused with the network's features at its hook `fused`, which is all a network needs to have.
+Every pixel of a frame is looked up in a bank of keys and basis features. The result is fused with the network's
+features in its method `fused`, which is all that a network needs. Source: dissertation, chapter VI; docs/networks.md 6.
 """
 
 import functools
@@ -20,11 +20,11 @@ from restore_jax.ops.resize import block_mean, pixel_shuffle, upsample_bicubic
 
 LEAK = 0.1
 QUERY_WIDTH = 64
-MODULES = ("bank", "memory_fusion")  # of a network with memory, beside its own
+MODULES = ("bank", "memory_fusion")  # modules that a memory adds to a network
 
 
 class QueryEncoder(nn.Module):
-    """A frame (b, h, w, 3) to queries (b, h, w, k): three convolutions, so that a query sees 7x7 pixels."""
+    """Turns a frame (b, h, w, 3) into queries (b, h, w, k) by three convolutions, so that a query sees 7x7 pixels."""
 
     channels: int
     dtype: Any = jnp.float32
@@ -37,9 +37,9 @@ class QueryEncoder(nn.Module):
 
 
 class ReferenceMemory(nn.Module):
-    """The bank, the encoders of its queries and the reconstructor that it is memorised through.
+    """The bank, the encoders of its queries, and the reconstructor by which it is trained.
 
-    keys, basis: channels k of a key and b of a basis feature; size: how many pairs of them, m.
+    keys, basis: channels of a key (k) and of a basis feature (b). size: the number of pairs of them (m).
     """
 
     keys: int = 128
@@ -57,12 +57,12 @@ class ReferenceMemory(nn.Module):
         self.reconstructor_bias = self.param("reconstructor_bias", nn.initializers.zeros_init(), (12,), jnp.float32)
 
     def look_up(self, frame: Float[Array, "b h w 3"], kernel: Float[Array, "b c"]) -> Float[Array, "b h w c"]:
-        """Reference features of an LR frame (Eq. 6.1), through a 1x1 convolution, which is applied to the basis."""
+        """Look up reference features of an LR frame (Eq. 6.1) and apply a 1x1 convolution, in fact to the basis."""
         values = jnp.matmul(self.bank_basis.astype(self.dtype), kernel.astype(self.dtype))
         return attend(self.lr_queries(frame), self.bank_keys.astype(self.dtype), values)
 
     def reconstruct(self, reference: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        """The reference as remembered: from its half, enlarged, and what the bank adds, unclipped float32 (Eq. 6.2)."""
+        """Reconstruct the reference from its half, enlarged, and the bank's details; float32, not clipped (Eq. 6.2)."""
         half = block_mean(reference, 2)
         bank = (self.bank_keys, self.bank_basis, self.reconstructor_kernel)
         added = attend_convolved(self.reference_queries(half), *(x.astype(self.dtype) for x in bank))
@@ -71,9 +71,9 @@ class ReferenceMemory(nn.Module):
 
 
 class MemoryFusion(nn.Module):
-    """A residual block that fuses a network's features with the memory's; at first it changes nothing.
+    """A residual block that fuses a network's features with the memory's; initially it changes nothing.
 
-    It enters the memory's features by a 1x1 convolution, whose kernel `look_up` takes.
+    The memory's features enter through a 1x1 convolution, whose kernel is given to `look_up`.
     """
 
     basis: int
@@ -94,9 +94,9 @@ class MemoryFusion(nn.Module):
 
 @functools.cache
 def with_memory(network: type[nn.Module]) -> type[nn.Module]:
-    """The network with one attribute more, memory={"keys": k, "basis": b, "size": m}, and one method.
+    """Add a memory to a network: an attribute memory={"keys": k, "basis": b, "size": m} and a method.
 
-    It takes the same inputs and gives the same outputs, at first exactly those of its own weights.
+    Inputs and outputs stay as they are. Before training the outputs are exactly those of the network's own weights.
     """
 
     class Remembering(network):
@@ -114,7 +114,7 @@ def with_memory(network: type[nn.Module]) -> type[nn.Module]:
             return self.memory_fusion(features, self.bank.look_up(frame, self.memory_fusion.entrance))
 
         def reconstruct_reference(self, reference):
-            """The reference frames (b, h, w, 3), of even sides, as the memory gives them back (`reconstruct`)."""
+            """Reconstruct reference frames (b, h, w, 3), of even sides, from the memory (`reconstruct`)."""
             return self.bank.reconstruct(reference)
 
     Remembering.__name__ = Remembering.__qualname__ = f"{network.__name__}WithMemory"

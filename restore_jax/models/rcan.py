@@ -11,7 +11,7 @@ from restore_jax.models.layers import conv
 from restore_jax.models.refvsr_layers import BLOCK_GAIN
 from restore_jax.ops.resize import pixel_shuffle
 
-MEAN = (0.4488, 0.4371, 0.4040)  # colour of DIV2K
+MEAN = (0.4488, 0.4371, 0.4040)  # the mean colour of DIV2K
 
 
 class RCAN(nn.Module):
@@ -19,9 +19,9 @@ class RCAN(nn.Module):
 
     Attributes:
       num_feat, num_groups, num_blocks: width, groups, and blocks of a group.
-      reduction: of the channels inside channel attention.
-      scale: of the output, 2 or 4.
-      dtype: of the computation; parameters stay float32.
+      reduction: divisor of the number of channels inside channel attention.
+      scale: how many times larger the output is, 2 or 4.
+      dtype: that of the computation; parameters stay float32.
 
     `apply(params, lr, train=False)`: lr (b, h, w, 3) in [0, 1]. Returns {"image" (b, s·h, s·w, 3) float32, clipped to
     [0, 1] unless `train`, "features" (b, h, w, c)}.
@@ -50,7 +50,7 @@ class RCAN(nn.Module):
 
 
 class AttentionGroup(nn.Module):
-    """`count` times x + attention(conv(ReLU(conv x))), a convolution, and the group's input."""
+    """Applies x + attention(conv(ReLU(conv x))) `count` times, then a convolution, and adds the group's input."""
 
     features: int
     count: int
@@ -68,7 +68,7 @@ class AttentionGroup(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """x, each channel times a weight in [0, 1] that the means of all channels decide."""
+    """Multiplies each channel by a weight in [0, 1], which is computed from the means of all channels."""
 
     features: int
     reduction: int

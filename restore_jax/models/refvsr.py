@@ -1,7 +1,7 @@
 """RefVSR: video super-resolution with a reference video (dissertation, chapter V; docs/networks.md 4).
 
-Two recurrent cells walk through a window of frames, one from each end, and meet at its centre, which is restored. Each
-frame brings a reference frame of a camera with a longer focal length, whose patches are matched, copied and fused.
+Two recurrent cells go through a window of frames, one from each end, and meet at its centre, which is restored. Each
+frame has a reference frame of a camera with a longer focal length, whose patches are matched, copied and fused.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ class RefVSR(nn.Module):
       mid_channels, num_blocks: width, and residual blocks of a trunk: 48 and 30, small 24 and 24.
       mode: "downsampled": input that was downsampled, sides multiples of 2 (4 for scale 2); "hd": real input, matched
         at 1/4 of its size, sides multiples of 8.
-      scale: of the output, 4 or 2.
+      scale: how many times larger the output is, 4 or 2.
       variant: "paper", or "released": warps and borders as published checkpoints need them.
       bidirectional: with the backward cell.
       fusion: "propagative", or "current": fusion sees the current matching confidence alone (Table 5.2 without PTF).
@@ -34,8 +34,8 @@ class RefVSR(nn.Module):
       reference_alignment: by "match", or by the optical "flow" from the frame to the reference in its middle.
       frame_alignment: of a neighbour's state, by "flow", or by "match" (both Table 5.4).
       refill: at keyframes, RefVSR-IR; `models.create` then returns the class of refvsr_refill.
-      dtype: of the computation; parameters, matching and flow stay float32.
-      remat: the backward pass computes each frame's activations anew: memory grows with the window by the states alone.
+      dtype: that of the computation; parameters, matching and flow stay float32.
+      remat: compute each frame's activations again in the backward pass, so that memory grows by a frame's state alone.
 
     `apply(params, lrs, refs, state=None, train=False)`: frames (b, t, h, w, 3) and references (b, t, hr, wr, 3) in
     [0, 1], for "dual" a pair of them, (wide, tele). On the same object a wide reference has 2 pixels and a telephoto 4
@@ -48,7 +48,7 @@ class RefVSR(nn.Module):
       confidence_forward, confidence_backward (b, h, w, 1): accumulated at the centre.
       flow_forward (b, _, h, w, 2): from frame i + 1 to i, up to the centre; flow_backward: from i to i + 1, from it.
         With frame_alignment="match" dicts {index, confidence, neighbour}.
-    Under jit what is not used is not computed.
+    Under jit, results that are not used are not computed.
 
     A stream computes what depends on a frame or a pair of frames once, by `apply(..., method=)`: "prepare", "flow",
     "propagate", "reconstruct".
@@ -111,17 +111,17 @@ class RefVSR(nn.Module):
 
     @property
     def _matching_factor(self) -> int:
-        """The matching's index map is this much smaller than the frame."""
+        """Return how many times smaller the matching's index map is than the frame."""
         return 4 if self.mode == "hd" else 4 // self.scale
 
     @property
     def multiples(self) -> tuple[int, ...]:
-        """Of what the sides of frames and of each reference must be multiples."""
+        """Return the numbers that divide the sides of frames and of each reference."""
         n = self._matching_factor
         return (2 * n, *{"wide": (2 * n,), "tele": (4 * n,), "dual": (2 * n, 4 * n)}[self.references])
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         frames = jax.ShapeDtypeStruct((1, 3, 16, 16, 3), jnp.float32)
         return frames, (frames, frames) if self.references == "dual" else frames
 
@@ -163,7 +163,7 @@ class RefVSR(nn.Module):
         return outputs
 
     def check_inputs(self, lrs, refs):
-        """Raises ValueError for a size that is no multiple of what it must be, or another number of references."""
+        """Raise ValueError for sides that are no multiple of `multiples`, or a wrong number of references."""
         if (self.references == "dual") != isinstance(refs, tuple):
             wanted = "a pair (wide, tele)" if self.references == "dual" else "one array"
             raise ValueError(f"refvsr: references={self.references!r} needs for references {wanted}")
@@ -172,11 +172,11 @@ class RefVSR(nn.Module):
                 raise ValueError(f"refvsr: {frames.shape[2]}x{frames.shape[3]} is not a multiple of {multiple}")
 
     def _each(self, function, frames):
-        """`function(self, frame)` of every frame, stacked; frames along axis 1."""
+        """Apply `function(self, frame)` to every frame along axis 1 and stack the results."""
         return self._scan(lambda self, carry, frame: (carry, function(self, frame)), (), frames)[1]
 
     def _walk(self, state, prepared, flow, direction, carried=False):
-        """The state after the prepared frames; `flow` has one frame less than they if there is no state before them."""
+        """Return the state after the prepared frames; without a state before them `flow` has one frame less."""
         if state is None:
             b, _, h, w, _ = prepared["frame"].shape
             state = self.initial_state(b, h, w)
@@ -194,11 +194,11 @@ class RefVSR(nn.Module):
         return scan(self, carry, frames)
 
     def prepare(self, frame: Float[Array, "b h w 3"], reference) -> dict[str, Array]:
-        """What both directions need of one frame: its matching confidence, index map and aligned reference features.
+        """Match one frame with its reference, which both directions need: confidence, index and aligned features.
 
         reference: (b, hr, wr, 3), or for "dual" the pair (wide, tele).
-        Returns {frame, confidence, index, aligned (b, h, w, c), aligned_2x (b, 2h, 2w, c)}; for "dual" what is found
-        in both: channels of both, and a pair of indices.
+        Returns {frame, confidence, index, aligned (b, h, w, c), aligned_2x (b, 2h, 2w, c)}; for "dual" channels of both
+        references, and a pair of indices.
         """
         if self.references != "dual":
             reference = block_mean(reference, 2) if self.references == "tele" else reference
@@ -210,7 +210,10 @@ class RefVSR(nn.Module):
         return {"frame": frame, **both}
 
     def _aligned(self, frame, reference, tele=False):
-        """{confidence, index, aligned, aligned_2x} of a reference with 2 pixels for one of the frame, or `tele` 4."""
+        """Align a reference with 2 pixels for one of the frame, or 4 if `tele`.
+
+        Returns {confidence, index, aligned, aligned_2x}.
+        """
         n, pooling = self._matching_factor, 4 if tele else 2
         encoder = self.tele_encoder if tele else self.encoder
         features = encoder(reference)[:-3:-1]  # at 1 and at 2 pixels for one of the frame
@@ -225,9 +228,9 @@ class RefVSR(nn.Module):
         return {"confidence": confidence, "index": index, "aligned": aligned, "aligned_2x": aligned_2x}
 
     def _flowed(self, frame, reference, features):
-        """The same by the optical flow from the frame to the reference, at the frame's scale, in its middle.
+        """Align by the optical flow from the frame to the reference, which lies in its middle at the frame's scale.
 
-        Where the flow leads beside the reference features are zero, and so is the confidence.
+        Where the flow leads outside of the reference, features and confidence are zero.
         """
         h, w = frame.shape[1:3]
         image = placed(reference, h, w)
@@ -242,9 +245,9 @@ class RefVSR(nn.Module):
         }
 
     def flow(self, frame: Float[Array, "b h w 3"], neighbour: Float[Array, "b h w 3"]):
-        """What brings the neighbour's state onto the frame: optical flow (b, h, w, 2), whose SPyNet is not trained.
+        """Find the motion that aligns the neighbour's state: optical flow (b, h, w, 2), whose SPyNet is not trained.
 
-        Or with frame_alignment="match" {index, confidence (b, h, w, 1), neighbour}.
+        With frame_alignment="match" it is {index, confidence (b, h, w, 1), neighbour}.
         """
         if self.frame_alignment == "flow":
             return jax.lax.stop_gradient(self.flow_network(frame, neighbour))
@@ -252,7 +255,7 @@ class RefVSR(nn.Module):
         return {"index": index, "confidence": confidence, "neighbour": neighbour}
 
     def initial_flow(self, b: int, h: int, w: int):
-        """What `flow` is taken to be before a clip's first frame, where the state is zero."""
+        """Return a placeholder for `flow` before a clip's first frame, where the state is zero."""
         if self.frame_alignment == "flow":
             return jnp.zeros((b, h, w, 2))
         n = self._matching_factor
@@ -260,7 +263,7 @@ class RefVSR(nn.Module):
         return {"index": index, "confidence": jnp.zeros((b, h, w, 1)), "neighbour": jnp.zeros((b, h, w, 3))}
 
     def initial_state(self, b: int, h: int, w: int) -> dict[str, Array]:
-        """The state before a clip's first frame: zeros."""
+        """Return the state before a clip's first frame: zeros."""
         c = self.mid_channels
         return {
             "features": jnp.zeros((b, h, w, c), self.dtype),
@@ -276,12 +279,12 @@ class RefVSR(nn.Module):
         direction: str = "forward",
         carried: bool = False,
     ) -> dict[str, Array]:
-        """One step of a cell (Eq. 5.1): the neighbour's state and this frame to this frame's state.
+        """Make one step of a cell (Eq. 5.1): from the neighbour's state and this frame to this frame's state.
 
-        flow: `flow` of this frame and the neighbour, whatever it is before the first frame, where the state is zero.
-          A pair: the first for the features, the second for the rest of the state (RefVSR-IR as released).
-        carried: the state comes from the previous window. The release warps it properly then; within a window's
-        forward direction it warps the features at once the frame's size in place of those at twice it (quirk a).
+        flow: `flow` of this frame and the neighbour; any value before the first frame, where the state is zero. If it
+          is a pair, the first is for the features, the second for the rest of the state (RefVSR-IR as published).
+        carried: the state comes from the previous window. The published network warps it properly then; within a
+          window's forward direction it warps the features of single size in place of those of double size (quirk a).
         """
         if self.frame_alignment == "flow":
             propagated, propagated_2x, confidence = self._warped(state, flow, direction, carried)
@@ -297,12 +300,15 @@ class RefVSR(nn.Module):
         return {"features": x, "features_2x": x_2x, "confidence": jnp.maximum(confidence, current)}
 
     def aggregate(self, prepared, propagated, direction):
-        """Features of the frame and those propagated to it (R of Eq. 5.3)."""
+        """Aggregate the frame and the features that were propagated to it (R of Eq. 5.3)."""
         trunk = self.forward_trunk if direction == "forward" else self.backward_trunk
         return trunk(prepared["frame"], propagated)
 
     def _warped(self, state, flow, direction, carried):
-        """The neighbour's features, those at 2x, and confidence; flow may be a pair: the features', and the rest's."""
+        """Warp the neighbour's features, those at 2x, and confidence.
+
+        If flow is a pair, its first is for the features, its second for the rest.
+        """
         own, flow = flow if isinstance(flow, tuple) else (flow, flow)
         flow_2x = 2 * resize_bilinear_align_corners(flow, *state["features_2x"].shape[1:3])
         move = warp_released if self.variant == "released" else warp
@@ -313,7 +319,7 @@ class RefVSR(nn.Module):
     def reconstruct(
         self, prepared: dict[str, Array], forward: dict[str, Array], backward: dict[str, Array] | None
     ) -> Float[Array, "b h2 w2 3"]:
-        """The restored frame from the states of both directions (Eq. 5.2), float32, unclipped."""
+        """Restore the frame from the states of both directions (Eq. 5.2), float32, not clipped."""
         states = [state for state in (backward, forward) if state is not None]
         if self.fusion == "current":
             confidences = prepared["confidence"]

@@ -1,6 +1,6 @@
-"""RefVSR's alignment: matching a frame with its reference, and patches of it affinely refined; or by optical flow.
+"""RefVSR's alignment of references: by matching patches, which are copied and affinely refined, or by optical flow.
 
-(Dissertation 5.2.3, after DCSR, and 5.4.5; docs/networks.md 4, "Matching", "Patch copy", "Patch-wise affine".)
+Source: dissertation 5.2.3, after DCSR, and 5.4.5; docs/networks.md 4, "Matching", "Patch copy", "Patch-wise affine".
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from restore_jax.ops.resize import block_mean, every_nth, halve_bicubic, upsampl
 
 MATCHED_WIDTH = 16
 AFFINE_WIDTH = 32
-LARGEST = 3.0  # of the affine parameters: scales, and 1 + angle / ANGLE
+LARGEST = 3.0  # bound of the affine parameters, which are scales and 1 + angle / ANGLE
 ANGLE = 1.0472
 
 
@@ -36,9 +36,9 @@ class InputNormalisation(nn.Module):
 
 
 class Matcher(nn.Module):
-    """The most similar place of the reference for every place of a frame (Eq. 5.4).
+    """Finds the most similar place of the reference for every place of a frame (Eq. 5.4).
 
-    halve: both images are halved first (real-HD input). deep: features at half the size of what they see.
+    halve: halve both images first (real-HD input). deep: use features at half their images' size.
     `apply(params, frame, reference, pooling=2)`: the reference has `pooling` pixels for one of the frame, on the same
     object. Returns the confidence (b, h, w, 1) in [0, 1] and int32 indices of the matched features' places,
     (b, h / n, w / n) for a matching at 1 / n of the frame's size. Indices carry no gradient. With search=False the
@@ -111,11 +111,11 @@ def copied_reference(
     affines: tuple[PatchAffine | None, PatchAffine],
     full_size_seen: bool = False,
 ) -> tuple[Array, Array]:
-    """Reference features copied to where `index` found them, and refined: (b, h, w, c) and (b, 2h, 2w, c).
+    """Copy reference features to where they were matched, and refine them: (b, h, w, c) and (b, 2h, 2w, c).
 
-    double: the reference at 2 pixels for one of the frame. features: of it at 1 and at 2 pixels for one. n: of the
-    matching, at 1 / n of the frame's size. full_size_seen: the release shows the smaller affine part `double` where
-    the reference at the frame's scale belongs (docs/networks.md 4, quirk c).
+    double: the reference at 2 pixels for one of the frame. features: the reference's at 1 and at 2 pixels for one. n:
+    the index map has 1 / n of the frame's size. full_size_seen: the published network shows the affine part of the
+    smaller level `double` in place of the reference at the frame's scale (docs/networks.md 4, quirk c).
     """
     aligned, aligned_2x = (copy_patches(x, index, size) for x, size in zip(features, (n, 2 * n), strict=True))
     aligned_2x = affines[1](aligned_2x, upsample_bicubic(frame, 2), copy_patches(double, index, 2 * n))
@@ -133,9 +133,10 @@ def copied_state(
     n: int,
     affines: tuple[PatchAffine | None, PatchAffine],
 ) -> tuple[Array, Array, Array]:
-    """A neighbour's state copied to where matching `found` it, and refined: features, those at 2x, confidence.
+    """Copy a neighbour's state to where it was matched, and refine it: features, those at 2x, confidence.
 
-    found: {index, confidence (b, h, w, 1), neighbour (b, h, w, 3)}. Confidences are multiplied by that of the match.
+    found: {index, confidence (b, h, w, 1), neighbour (b, h, w, 3)}. The state's confidence is multiplied by the
+    match's.
     """
     index, neighbour = found["index"], found["neighbour"]
     x, x_2x, confidence = (
@@ -150,7 +151,7 @@ def copied_state(
 
 
 def placed(x: Float[Array, "b hr wr c"], height: int, width: int, factor: int = 1) -> Float[Array, "b _ _ c"]:
-    """x in the middle of zeros, or its middle: (b, factor height, factor width, c); factor: its pixels for one."""
+    """Pad x with zeros around, or crop its middle, to (b, factor height, factor width, c)."""
     pads = []
     for size, target in ((x.shape[1], height), (x.shape[2], width)):
         before = factor * ((target - size // factor) // 2)

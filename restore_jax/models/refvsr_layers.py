@@ -1,6 +1,6 @@
-"""Parts of RefVSR that convolve: residual chains, encoder of references, confidence-guided fusion, upsampling.
+"""Convolutional parts of RefVSR: residual chains, encoder of references, confidence-guided fusion, upsampling.
 
-(Dissertation 5.2; docs/networks.md 4.) How references are matched and aligned is in refvsr_alignment.
+Source: dissertation 5.2; docs/networks.md 4. Matching and alignment are in refvsr_alignment.
 """
 
 from typing import Any
@@ -13,13 +13,13 @@ from restore_jax.models.layers import conv
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import pixel_shuffle, upsample_bicubic
 
-LEAK = 0.2  # everywhere but in the trunks and the last layers of the upsampling
+LEAK = 0.2  # slope of LeakyReLU everywhere but in the trunks and the last layers of the upsampling
 CONFIDENCE_WIDTH = 16
-BLOCK_GAIN = 0.1  # initial weights inside residual blocks: a chain of 30 then starts close to the identity
+BLOCK_GAIN = 0.1  # factor of initial weights inside residual blocks, so that a chain of 30 is close to the identity
 
 
 class ResidualChain(nn.Module):
-    """`count` times x + conv(LeakyReLU(conv x)); with `tail`, a convolution follows and the chain's input is added."""
+    """Applies x + conv(LeakyReLU(conv x)) `count` times; a `tail` is one more convolution, plus the chain's input."""
 
     features: int
     count: int
@@ -37,7 +37,7 @@ class ResidualChain(nn.Module):
 
 
 class ConvPair(nn.Module):
-    """Two convolutions, LeakyReLU .2 after each; stride and size are of the first."""
+    """Two convolutions, each followed by LeakyReLU(.2); stride and size are those of the first."""
 
     widths: tuple[int, int]
     stride: int = 1
@@ -51,7 +51,7 @@ class ConvPair(nn.Module):
 
 
 class ReferenceEncoder(nn.Module):
-    """A reference frame to its features at full and half size, and at a quarter of it with levels=3."""
+    """Turns a reference frame into features at full and half size, and at a quarter of it with levels=3."""
 
     features: int
     dtype: Any = jnp.float32
@@ -83,7 +83,7 @@ class Trunk(nn.Module):
 
 
 class Guided(nn.Module):
-    """conv(confidences) * conv([x, aligned]): what Eq. 5.6 adds to x."""
+    """Computes conv(confidences) * conv([x, aligned]), which Eq. 5.6 adds to x."""
 
     features: int
     dtype: Any = jnp.float32
@@ -114,7 +114,7 @@ class Fusion(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Features of both directions at twice the frame's size to the residual of the restored frame (Eq. 5.2)."""
+    """Turns features of both directions at twice the frame's size into the restored frame's residual (Eq. 5.2)."""
 
     features: int
     scale: int
@@ -134,5 +134,5 @@ class Upsampler(nn.Module):
 
 
 def upsample_confidence(confidence: Float[Array, "b h w n"], factor: int = 2) -> Float[Array, "b h2 w2 n"]:
-    """Bicubic, clipped to [0, 1]."""
+    """Enlarge a confidence bicubically and clip it to [0, 1]."""
     return jnp.clip(upsample_bicubic(confidence, factor), 0, 1)

@@ -16,7 +16,7 @@ from restore_jax.models.layers import conv
 from restore_jax.models.refvsr import RefVSR
 from restore_jax.models.vsr_layers import each_frame, reverse, scan_frames
 
-EXTRACTOR_WIDTH = 64  # whatever the width of the network
+EXTRACTOR_WIDTH = 64  # channels, for networks of any width
 
 
 class RefVSRRefill(RefVSR):
@@ -91,7 +91,7 @@ class RefVSRRefill(RefVSR):
         first = single(none if state is None else self.flow(lrs[:, 0], state["frame"]))
         flow = joined(first, outputs["flow_forward"])
         if self.variant == "released" and self.frame_alignment == "flow":
-            # There all but the features are warped within a window by the flow that the backward direction used last.
+            # The published network warps all but the features by the flow that the backward direction used last.
             last_used = jnp.broadcast_to(outputs["flow_backward"][:, :1], outputs["flow_forward"].shape)
             flow = (flow, joined(first, last_used))
         seen = (prepared, marks, number(0, lrs.shape[1]), reverse(features))
@@ -106,10 +106,10 @@ class RefVSRRefill(RefVSR):
         return outputs
 
     def refills(self, lrs: Float[Array, "b t h w 3"], shift: Int[Array, ""]):
-        """Features of the keyframes of a window whose first frame is `shift` frames behind one.
+        """Extract features at the keyframes of a window whose first frame is `shift` frames behind a keyframe.
 
         Returns (features (b, n, h, w, 64); for every frame whether it is a keyframe and the number of its features,
-        both (1, t); offset (b, n, 5)). n is the same for all shifts: what is too much is the last frame's.
+        both (1, t); offset (b, n, 5)). n is the same for all shifts: surplus places are the last frame's.
         """
         count = lrs.shape[1]
         places = keyframe_places(count, self.keyframe_stride, shift)
@@ -121,12 +121,12 @@ class RefVSRRefill(RefVSR):
         return features[:, :, : lrs.shape[2], : lrs.shape[3]], marks, offset
 
     def marked(self, prepared, mark, refills):
-        """A prepared frame with the features that refill it, if it is a keyframe."""
+        """Add to a prepared frame the features that refill it, if it is a keyframe."""
         key, number = mark
         return prepared | {"key": key, "refill": jnp.take(refills, number, 1)[:, 0]}
 
     def aggregate(self, prepared, propagated, direction):
-        """As of RefVSR, with refill; the forward trunk sees the backward features too."""
+        """Aggregate as RefVSR does, with refill; the forward trunk sees the backward features too."""
         forward = direction == "forward"
         merge = self.forward_refill if forward else self.backward_refill
         refilled = merge(jnp.concatenate([propagated, prepared["refill"]], -1))
@@ -137,24 +137,24 @@ class RefVSRRefill(RefVSR):
 
 
 def keyframe_places(count: int, stride: int, shift: Int[Array, ""]) -> Int[Array, " n"]:
-    """Numbers of the keyframes among `count` frames, the first of which is `shift` frames behind one.
+    """Return the numbers of the keyframes among `count` frames, the first of which is `shift` frames behind one.
 
-    As many for every shift: what is beyond is the last frame, which always is one.
+    There are equally many for every shift: surplus places are the last frame, which is always a keyframe.
     """
     places = -shift % stride + stride * jnp.arange(-(-count // stride))
     return jnp.append(jnp.minimum(places, count - 1), count - 1)
 
 
 def chosen(flag, state, other):
-    """`state` where flag (1,) is true."""
+    """Return `state` where flag (1,) is true, else `other`."""
     return jax.tree.map(lambda x, y: jnp.where(flag[0], x, y), state, other)
 
 
 def single(flow):
-    """A flow as the only one of a sequence."""
+    """Turn a flow into a sequence of one."""
     return jax.tree.map(lambda x: x[:, None], flow)
 
 
 def joined(flow, following):
-    """Two sequences of flows, one after the other."""
+    """Concatenate two sequences of flows."""
     return jax.tree.map(lambda *x: jnp.concatenate(x, 1), flow, following)

@@ -1,5 +1,7 @@
-"""SPyNet (Ranjan and Black, 2017): optical flow by a pyramid of small networks; RefVSR and the VSR backbones align
-frames with it (dissertation Eq. 5.3; docs/networks.md 4)."""
+"""SPyNet (Ranjan and Black, 2017): optical flow by a pyramid of small networks.
+
+RefVSR and the other video networks align frames with it (dissertation Eq. 5.3; docs/networks.md 4).
+"""
 
 from typing import Any
 
@@ -19,7 +21,7 @@ WIDTHS = (32, 64, 32, 16, 2)
 
 
 class Level(nn.Module):
-    """Five convolutions 7x7 of [reference, warped neighbour, flow] to what the flow lacks."""
+    """Predicts the flow's residual from [reference, warped neighbour, flow] by five convolutions 7x7."""
 
     dtype: Any = jnp.float32
 
@@ -38,7 +40,7 @@ class SPyNet(nn.Module):
     `apply(params, reference, neighbour)`: images (b, h, w, 3) in [0, 1], any size. Returns the float32 flow
     (b, h, w, 2) in pixels, x first, that warps `neighbour` onto `reference` (`ops.warp.warp`).
 
-    dtype: of the convolutions; parameters stay float32.
+    dtype: that of the convolutions; parameters stay float32.
     """
 
     dtype: Any = jnp.float32
@@ -63,6 +65,6 @@ class SPyNet(nn.Module):
 
     @staticmethod
     def example_inputs() -> tuple:
-        """What `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         frame = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
         return frame, frame

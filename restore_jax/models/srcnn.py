@@ -14,9 +14,9 @@ class SRCNN(nn.Module):
     """Convolutions 9-1-5, zero padding.
 
     Attributes:
-      scale: of the output.
-      widths: of the two hidden layers.
-      dtype: of the computation; parameters stay float32.
+      scale: how many times larger the output is.
+      widths: channels of the two hidden layers.
+      dtype: that of the computation; parameters stay float32.
 
     `apply(params, lr, train=False)`: lr (b, h, w, 3) in [0, 1]. Returns {"image" (b, s·h, s·w, 3) float32, clipped to
     [0, 1] unless `train`, "upsampled" of the same size}.

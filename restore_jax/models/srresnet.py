@@ -18,9 +18,9 @@ class SRResNet(nn.Module):
 
     Attributes:
       num_feat, num_blocks: width and residual blocks.
-      scale: of the output, 2 or 4.
+      scale: how many times larger the output is, 2 or 4.
       critic: with SRGAN's discriminator, which training alone needs.
-      dtype: of the computation; parameters and statistics stay float32.
+      dtype: that of the computation; parameters and statistics stay float32.
 
     `apply(variables, lr, train=False)`: lr (b, h, w, 3) in [0, 1]. With `train` batches are normalised by their own
     statistics: `mutable=["batch_stats"]`. Returns {"image" (b, s·h, s·w, 3) float32, clipped to [0, 1] unless `train`,
@@ -48,12 +48,12 @@ class SRResNet(nn.Module):
         return {"image": image if train else jnp.clip(image, 0, 1), "features": features}
 
     def judge(self, image: Float[Array, "b h w 3"], train: bool = False) -> Float[Array, " b"]:
-        """Logits: large for photographs, small for results."""
+        """Return the discriminator's logits: large for photographs, small for results."""
         return self.discriminator(image, train)
 
 
 class Generator(nn.Module):
-    """(b, h, w, 3) to the image and the features before enlargement."""
+    """Turns (b, h, w, 3) into the image and the features before enlargement."""
 
     features: int
     count: int
@@ -79,15 +79,15 @@ class Generator(nn.Module):
 
 
 def prelu(name: str):
-    """Leaky ReLU whose one slope is learnt, from a quarter."""
+    """Return a leaky ReLU with one learnt slope, initially a quarter."""
     return nn.PReLU(negative_slope_init=0.25, name=name)
 
 
 class Discriminator(nn.Module):
-    """Is (b, h, w, 3) a photograph? Logits (b,).
+    """Tells photographs (b, h, w, 3) from results by logits (b,).
 
-    Eight convolutions, every second of stride 2; the two dense layers see the mean over space instead of a picture of
-    one size, so that any crop will do. normalised: with batch normalisation, as in SRGAN; without for WGAN-GP.
+    It has eight convolutions, every second of stride 2. The two dense layers see the mean over space, so that crops may
+    have any size. normalised: use batch normalisation, as SRGAN does; WGAN-GP needs it off.
     """
 
     features: int = 64

@@ -1,5 +1,7 @@
-"""TTSR, super-resolution by textures of a reference: hard attention finds and transfers them, three scales integrate
-them (Yang et al. 2020; docs/networks.md 5)."""
+"""TTSR, super-resolution by textures of a reference (Yang et al. 2020; docs/networks.md 5).
+
+Hard attention finds and transfers the textures; three scales integrate them.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +22,7 @@ from restore_jax.ops.patches import transfer_patches
 from restore_jax.ops.resize import pixel_shuffle, upsample_bicubic
 
 SCALE = 4
-TEXTURES = ("relu1_1", "relu2_1", "relu3_1")  # of level 1, the output's size, 2, half of it, and 3, the input's
+TEXTURES = ("relu1_1", "relu2_1", "relu3_1")  # VGG19's layers at levels 1 (the output's size), 2 (half) and 3 (input's)
 
 
 class TTSR(nn.Module):
@@ -30,7 +32,7 @@ class TTSR(nn.Module):
       num_feat, num_blocks: width, and residual blocks before and in the three stages.
       vgg_divisor: the widths of the texture extractor are divided by it; 1 as published.
       critic: with the discriminator, which training alone needs.
-      dtype: of the computation; parameters, textures and matching stay float32.
+      dtype: that of the computation; parameters, textures and matching stay float32.
 
     `apply(params, lr, ref, train=False)`: lr (b, h, w, 3) in [0, 1], and a reference (b, hr, wr, 3) whose pixels are as
     fine as the output's, sides multiples of 4. Returns a dict:
@@ -54,7 +56,7 @@ class TTSR(nn.Module):
             self.discriminator = Discriminator(self.num_feat // 2, normalised=False, dtype=self.dtype)
 
     def example_inputs(self) -> tuple:
-        """Shapes that `init` may be called with."""
+        """Return shapes that `init` may be called with."""
         return jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32), jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
 
     def __call__(
@@ -62,7 +64,7 @@ class TTSR(nn.Module):
     ) -> dict[str, Any]:
         if any(side % SCALE for side in ref.shape[1:3]):
             raise ValueError(f"ttsr: the reference's {ref.shape[1]}x{ref.shape[2]} is not a multiple of {SCALE}")
-        # The query is as blurred as the key: the reference is brought down and up again.
+        # The query must be as blurred as the key: the reference is reduced and enlarged again.
         query = self.textures(imresize(lr, SCALE))[-1]
         key = self.textures(imresize(imresize(ref, 1 / SCALE), SCALE))[-1]
         confidence, index = match_patches(query, key, padding="zero")
@@ -81,17 +83,17 @@ class TTSR(nn.Module):
         }
 
     def textures(self, image: Float[Array, "b h w 3"]) -> list[Float[Array, "b _ _ _"]]:
-        """Features at the image's size, half and a quarter of it."""
+        """Return features at the image's size, half and a quarter of it."""
         features = self.extractor(self.normalisation(image))
         return [features[layer] for layer in TEXTURES]
 
     def judge(self, image: Float[Array, "b h w 3"], train: bool = False) -> Float[Array, " b"]:
-        """The critic's scores: large for photographs, small for results. `train` changes nothing."""
+        """Return the critic's scores: large for photographs, small for results. `train` changes nothing."""
         return self.discriminator(image)
 
 
 class MainNet(nn.Module):
-    """(b, h, w, 3) in [-1, 1] and transferred textures, of levels 1 to 3, to (b, 4h, 4w, 3) in about [-1, 1]."""
+    """Turns (b, h, w, 3) in [-1, 1] and transferred textures of levels 1 to 3 into (b, 4h, 4w, 3) in about [-1, 1]."""
 
     features: int
     num_blocks: tuple[int, int, int, int]
@@ -103,7 +105,7 @@ class MainNet(nn.Module):
         blocks = self.num_blocks
 
         def transfer(x, level):
-            """What is transferred, weighted by how similar it is."""
+            """Add transferred textures to x, weighted by their similarity."""
             factor = x.shape[1] // confidence.shape[1]
             weight = (upsample_bicubic(confidence, factor) if factor > 1 else confidence).astype(dtype)
             seen = jnp.concatenate([x, transferred[level - 1].astype(dtype)], -1)
@@ -113,7 +115,7 @@ class MainNet(nn.Module):
             return nn.relu(pixel_shuffle(conv(4 * c, name, dtype=dtype)(x), 2))
 
         def refine(scales, stage):
-            """Exchange between scales, residual blocks in each; their input is added."""
+            """Exchange between scales, apply residual blocks in each, and add their input."""
             refined = []
             for n, x in enumerate(Exchange(c, dtype, name=f"exchange{stage}")(scales), start=1):
                 x = ResidualChain(c, blocks[stage], 0.0, tail=False, dtype=dtype, name=f"blocks{stage}_{n}")(x)
@@ -135,7 +137,7 @@ class MainNet(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Cross-scale integration: every scale, coarsest first, is merged with all others, brought to its size."""
+    """Merges every scale, coarsest first, with all others resized to it (cross-scale integration)."""
 
     features: int
     dtype: Any = jnp.float32

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from restore_jax.ops.convolution import convolution
 
-CONVOLUTIONS = (2, 2, 4, 4, 4)  # in each block; a 2x2 max-pool ends a block
+CONVOLUTIONS = (2, 2, 4, 4, 4)  # number in each block, which a 2x2 max-pool ends
 WIDTHS = (64, 128, 256, 512, 512)
 LAYERS = tuple(
     layer
@@ -32,11 +32,12 @@ class VGG19(nn.Module):
     Attributes:
       last: one of LAYERS: "conv4_4" (before the activation), "relu4_4" (after), "pool4".
       width_divisor: all widths are divided by it; 1 as published.
-      padding: of the convolutions: "zero" as published, or "symmetric", which repeats the edge.
-      dtype: of the computation; parameters stay float32.
+      padding: the convolutions' padding, "zero" as published, or "symmetric", which repeats the edge.
+      dtype: that of the computation; parameters stay float32.
 
     `apply(params, x)`: x (b, h, w, 3), `caffe_input` or `imagenet_input` of an image. Returns {layer: features} of
-    every layer, in their order; pooling drops an odd last row or column. Under jit what is not used is not computed.
+    every layer, in their order; pooling drops an odd last row or column. Under jit, results that are not used are not
+    computed.
     """
 
     last: str = "relu5_4"
@@ -63,7 +64,7 @@ class VGG19(nn.Module):
 
 
 def convolve(x, features: int, name: str | None, size: int = 3, padding: str = "zero", dtype: Any = jnp.float32):
-    """A convolution that keeps the size of x, for use inside a compact method; He initialisation.
+    """Convolve x and keep its size, inside a compact method; He initialisation.
 
     padding: "zero", or "symmetric": x is mirrored at its edge, the edge included (NumPy's "symmetric").
     """
@@ -82,11 +83,11 @@ def convolve(x, features: int, name: str | None, size: int = 3, padding: str = "
 
 
 def caffe_input(image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-    """RGB in [0, 1] to what Caffe's weights expect: BGR in [0, 255] minus the mean colour."""
+    """Convert RGB in [0, 1] to the input of Caffe's weights: BGR in [0, 255] minus the mean colour."""
     return 255 * image[..., ::-1] - np.array(CAFFE_MEAN, image.dtype).reshape(1, 1, 1, 3)
 
 
 def imagenet_input(image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-    """RGB in [0, 1] to what torchvision's weights expect: mean colour 0, standard deviation 1."""
+    """Convert RGB in [0, 1] to the input of torchvision's weights: mean colour 0, standard deviation 1."""
     mean, std = (np.array(v, image.dtype).reshape(1, 1, 1, 3) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (image - mean) / std

@@ -11,11 +11,11 @@ from restore_jax.models.layers import conv
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import pixel_shuffle, upsample_bilinear
 
-HR_WIDTH = 64  # channels at four times the frame's size, whatever the width of the network
+HR_WIDTH = 64  # channels at four times the frame's size, for networks of any width
 
 
 class Upsampler(nn.Module):
-    """Features (b, h, w, c) and their frame (b, h, w, 3) to the restored frame (b, 4h, 4w, 3), float32, unclipped."""
+    """Turns features (b, h, w, c) and their frame (b, h, w, 3) into the restored frame (b, 4h, 4w, 3), not clipped."""
 
     features: int
     dtype: Any = jnp.float32
@@ -29,9 +29,9 @@ class Upsampler(nn.Module):
 
 
 def scan_frames(module: nn.Module, step, carry, frames, fixed=(), remat: bool = False):
-    """`step(module, carry, frame, fixed)` for every frame along axis 1 of `frames`, as `jax.lax.scan` has it.
+    """Scan `step(module, carry, frame, fixed)` over the frames along axis 1, like `jax.lax.scan`.
 
-    fixed: arrays every step sees whole. remat: the backward pass computes each step's activations anew.
+    fixed: arrays that every step sees whole. remat: compute each step's activations again in the backward pass.
     """
     step = nn.remat(step, prevent_cse=False) if remat else step
     axes = {"in_axes": (1, nn.broadcast), "out_axes": 1}
@@ -40,14 +40,14 @@ def scan_frames(module: nn.Module, step, carry, frames, fixed=(), remat: bool = 
 
 
 def each_frame(module: nn.Module, function, frames, remat: bool = False):
-    """`function(module, frame)` of every frame along axis 1, stacked there."""
+    """Apply `function(module, frame)` to every frame along axis 1 and stack the results there."""
     return scan_frames(module, lambda module, _, frame, __: ((), function(module, frame)), (), frames, remat=remat)[1]
 
 
 def neighbouring_flows(
     module: nn.Module, frames: Float[Array, "b t h w 3"], remat: bool = False
 ) -> tuple[Float[Array, "b t1 h w 2"], Float[Array, "b t1 h w 2"]]:
-    """`module.flow` (backward: from frame i to i + 1; forward: from i + 1 to i) for all t - 1 pairs."""
+    """Compute the flows of all t - 1 pairs by `module.flow`: backward (frame i to i + 1) and forward (i + 1 to i)."""
     here, following = frames[:, :-1], frames[:, 1:]
     if not here.shape[1]:
         nothing = jnp.zeros((*here.shape[:-1], 2))
@@ -58,10 +58,10 @@ def neighbouring_flows(
 
 
 def with_start(flow: Float[Array, "b t1 h w 2"], frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t h w 2"]:
-    """A flow for the first frame too, which has no neighbour: zero, as the features before it are."""
+    """Put a zero flow before the others for the first frame, which has no neighbour and zero features before it."""
     return jnp.concatenate([jnp.zeros((*frames[:, :1].shape[:-1], 2), flow.dtype), flow], 1)
 
 
 def reverse(frames):
-    """The other way round in time."""
+    """Reverse frames in time."""
     return jax.tree.map(lambda x: x[:, ::-1], frames)
