@@ -9,9 +9,10 @@ from restore_jax.report import say
 EXAMPLES = """restore-jax evaluate defocus --data FOLDER --method dmenet zhuo      FOLDER holds image/ and map/
          restore-jax evaluate defocus --data cuhk_blur/train504 --method ebdb --json ebdb.json --pictures maps/
          restore-jax evaluate deblur --data PAIRS --method input ifan jnb --all-conventions   blurred/ and sharp/
+         restore-jax evaluate real FOLDER --weights mine.safetensors     NAME_A, NAME_B and their sharp NAME_F
          restore-jax evaluate vsr --data FOLDER --method bicubic refvsr --pictures out/   photographs and videos"""
 
-SUBJECTS = {"defocus": "dmenet", "deblur": "ifan", "vsr": "refvsr"}  # and what is measured unless told
+SUBJECTS = {"defocus": "dmenet", "deblur": "ifan", "real": "ifan", "vsr": "refvsr"}  # and what is measured unless told
 FULL = {"defocus": "bdcs", "vsr": "ours"}  # the role of --weights
 LEARNT = ("ifan", "dpdnet", "dmenet")  # methods of deblurring that take weights
 
@@ -22,7 +23,11 @@ def add_verbs(verbs, verb) -> None:
     sub.add_argument(
         "subject",
         choices=SUBJECTS,
-        help="what is measured: maps of defocus, deblurred photographs, or videos",
+        help="what is measured: maps of defocus, deblurred photographs, real ones focused near and far (real), "
+        "or videos",
+    )
+    sub.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="the data, if it is a folder; the same as --data FOLDER"
     )
     sub.add_argument(
         "--data",
@@ -54,6 +59,9 @@ def evaluate(args) -> int:
     from restore_jax.evaluation import rows as engine
     from restore_jax.io import atomic
 
+    if args.folder and args.data:
+        raise InputError(f"{args.folder}: --data {args.data} says what to measure on already")
+    args.data = args.data or args.folder
     _refuse_contradictions(args)
     out = args.json and pathlib.Path(args.json)
     options = engine.Options(
@@ -79,11 +87,13 @@ def _computed(args, options):
     """Returns (title, rows) of the methods on the data."""
     from restore_jax.evaluation import deblur as evaluate_deblur
     from restore_jax.evaluation import defocus as evaluate_defocus
+    from restore_jax.evaluation import real as evaluate_real
     from restore_jax.evaluation import vsr as evaluate_vsr
 
     title, of_subject = {
         "defocus": ("Defocus maps", evaluate_defocus),
         "deblur": ("Defocus deblurring", evaluate_deblur),
+        "real": ("Real defocused photographs", evaluate_real),
         "vsr": ("Video super-resolution", evaluate_vsr),
     }[args.subject]
     return f"{title} on {args.data}", of_subject.compare(args.data, _methods(args), options)
@@ -95,14 +105,14 @@ def _methods(args):
 
 def _full_role(args):
     """Returns whose weights those are that are given without a name."""
-    if args.subject == "deblur":
+    if args.subject in ("deblur", "real"):
         return next((method for method in _methods(args) if method in LEARNT), "ifan")
     return FULL[args.subject]
 
 
 def _rows(args):
     """Returns whose weights may be given."""
-    return (*LEARNT, "lpips") if args.subject == "deblur" else (_full_role(args),)
+    return {"deblur": (*LEARNT, "lpips"), "real": LEARNT}.get(args.subject, (_full_role(args),))
 
 
 def _refuse_contradictions(args):
