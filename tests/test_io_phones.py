@@ -209,6 +209,40 @@ def test_jpeg_xl_is_read(tmp_path, mode):
     refused(tmp_path / "a.jxl", "cannot write .jxl", action=rio.check_writable)
 
 
+def test_a_jpeg_packed_as_jpeg_xl_gives_that_jpeg(tmp_path):
+    import pillow_jxl  # noqa: F401
+
+    path = place(tmp_path, "in.jpg", saved(RGB8, "jpeg", exif=exif(6), icc_profile=SRGB))
+    with Image.open(path) as image:
+        image.save(tmp_path / "in.jxl", lossless_jpeg=True)
+    photo, expected = rio.read_photo(tmp_path / "in.jxl"), rio.read_photo(path)
+    np.testing.assert_array_equal(photo.pixels, expected.pixels)
+    assert (photo.icc, photo.exif) == (SRGB, expected.exif)
+
+
+def test_a_grey_jpeg_xl_of_16_bits(tmp_path):
+    import pillow_jxl  # noqa: F401
+
+    array = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 80
+    photo = rio.read_photo(place(tmp_path, "in.jxl", saved(Image.fromarray(array), "jxl", lossless=True)))
+    assert (photo.bits, photo.grey) == (16, True)
+    np.testing.assert_array_equal(numbers(photo)[..., 0], array)
+
+
+def test_what_the_plugin_panics_at_is_one_line(tmp_path, monkeypatch):
+    import pillow_jxl
+
+    class PanicException(BaseException):
+        pass
+
+    def panic(**options):
+        raise PanicException("internal error: entered unreachable code")
+
+    path = place(tmp_path, "in.jxl", saved(RGB8, "jxl"))
+    monkeypatch.setattr(pillow_jxl, "Decoder", panic)
+    refused(path, "not supported")
+
+
 @pytest.mark.parametrize("size", [(2, 3), (8, 16), (21, 34), (100, 300), (600, 40)])
 def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(size):
     import pillow_jxl  # noqa: F401

@@ -43,7 +43,8 @@ def test_each_channel_comes_out_as_what_it_is(tmp_path, extra, colours, options,
     np.testing.assert_array_equal(out, array[..., [*range(colours), *alpha, *plain]])
     assert kinds == [2] * len(alpha) + [0] * len(plain)
     named = rio.write_photo(tmp_path / "out.png", photo.pixels, photo)
-    words = {0: (), 1: ("1 more channel (only a TIFF holds such)",), 2: ("2 more channels (only a TIFF holds such)",)}
+    one, two = "a channel that is no alpha", "2 channels that are no alpha"
+    words = {0: (), 1: (f"{one} (only a TIFF holds such)",), 2: (f"{two} (only a TIFF holds such)",)}
     assert named == words[len(plain)]
     assert opened(tmp_path / "out.png").has_transparency_data == bool(alpha)
 

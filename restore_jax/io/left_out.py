@@ -46,7 +46,8 @@ def _channels(photo: Photo, kind: str, gone: list[str]) -> Photo:
         changes["alpha"] = None
     if photo.samples is not None and kind != "tiff":
         count = photo.samples.shape[2]
-        gone.append(f"{count} more channel{'s' * (count > 1)} (only a TIFF holds such)")
+        what = "a channel that is no alpha" if count == 1 else f"{count} channels that are no alpha"
+        gone.append(f"{what} (only a TIFF holds such)")
         changes["samples"] = None
     depth = photo.extras.get("depth", photo.bits)
     held = _BITS[kind]

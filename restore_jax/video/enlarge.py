@@ -18,9 +18,10 @@ import numpy as np
 from restore_jax import io, video, weights
 from restore_jax.cache import cache_folder
 from restore_jax.errors import InputError
+from restore_jax.io import left_out, naming, photos
 from restore_jax.report import Report, Reporter
 from restore_jax.version import __version__
-from restore_jax.video import adaptation, engines, pairing, segments, stream
+from restore_jax.video import adaptation, engines, pairing, segments, still, stream
 
 SAY_EVERY = 10  # seconds between lines about progress where there is no terminal
 WITH_MEMORY = "basicvsr-memory-small"  # the weights for `memory` where none are named
@@ -141,7 +142,7 @@ def default_out(options: Options) -> str:
     """Name the result after the input, beside it: NAME_enlarged, of the input's kind where that can be written."""
     wide = pathlib.Path(options.wide)
     if options.image:
-        return str(wide.with_name(f"{wide.stem}_enlarged{wide.suffix}"))
+        return str(naming.result_path(wide, "_enlarged", io.identify(wide)))
     if wide.is_dir():
         return str(wide.absolute().with_name(f"{wide.absolute().name}_enlarged"))
     return str(wide.with_name(f"{wide.stem}_enlarged{suffix_for(video.probe(wide), wide.suffix.lower())}"))
@@ -182,6 +183,8 @@ def _check(options: Options) -> None:
 
 def _check_out(options: Options) -> None:
     """Refuse to write over an input."""
+    if options.image and options.out == photos.STANDARD:
+        return
     inputs = [os.path.realpath(path) for path in (options.wide, options.reference) if path]
     if os.path.realpath(options.out) in inputs:
         raise InputError(f"{options.out}: is an input and would be overwritten; choose another -o")
@@ -226,8 +229,8 @@ def _enlarge_video(options: Options, reporter: Reporter) -> None:
 
 
 def _enlarge_image(options: Options, reporter: Reporter) -> None:
-    io.check_writable(options.out)
     wide = io.read_photo(options.wide)
+    io.check_writable(options.out)
     reference = None if options.reference is None else io.read_photo(options.reference)
     engine = _engine(options, reporter)
     hints = {}
@@ -239,8 +242,10 @@ def _enlarge_image(options: Options, reporter: Reporter) -> None:
     reporter.status("restoring (compiling first)", slow=True)
     references = None if reference is None else [reference.pixels]
     (image,) = stream.super_resolve([wide.pixels], references, weights=engine, tile=options.tile, **hints)
-    io.write_photo(options.out, image, like=dataclasses.replace(wide, alpha=None, samples=None))
+    gone = io.write_photo(options.out, image, like=still.enlarged(wide, engine.scale))
     reporter.done(f"{options.out}  {image.shape[1]}x{image.shape[0]}")
+    if gone:
+        reporter.done(f"{options.out}: {left_out.sentence(gone)}")
 
 
 def _engine(options: Options, reporter: Reporter):

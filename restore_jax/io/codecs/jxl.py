@@ -7,9 +7,10 @@ from typing import BinaryIO
 import numpy as np
 
 from restore_jax.io.codecs import boxes, jpeg
+from restore_jax.io.codecs.silence import no_stderr
 
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
-_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+_CHANNELS = {"I": 1, "L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
@@ -21,7 +22,13 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
     fp.seek(0)
     data = fp.read()
     check_size(*_size(data))
-    of_jpeg, info, pixels, icc, found = Decoder(num_threads=0)(data)
+    try:
+        with no_stderr():
+            of_jpeg, info, pixels, icc, found = Decoder(num_threads=0)(data)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # the plugin's, for pixels it has no name for
+            raise
+        raise ValueError("its pixels are not supported: save it with 8 bits") from error
     if of_jpeg:  # the file is a JPEG packed anew, and the plugin gives that JPEG
         return jpeg.read(io.BytesIO(bytes(pixels)), check_size)
     kind, _, deep = info.mode.partition(";")
