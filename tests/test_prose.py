@@ -22,6 +22,8 @@ READ = (
     "data_prep",
     "restore_jax/models",
     "configs",
+    "restore_jax/train",
+    "restore_jax/tasks",
     "tests/test_prose.py",
 )
 

@@ -19,7 +19,7 @@ from restore_jax.tasks import to_float
 
 
 def initial_params(model, key, config):
-    """Fresh parameters; config.init is "xavier" (as printed) or "identity_filters"."""
+    """Return initial parameters; config.init is "xavier" (the dissertation's) or "identity_filters"."""
     image = jnp.zeros((1, 64, 64, 3))
     views = {"right": image, "left": image} if model.input == "dual" else {}
     params = jax.jit(lambda key: model.init(key, image, **views))(key)
@@ -29,7 +29,7 @@ def initial_params(model, key, config):
 
 
 def inputs(example, key, config):
-    """Views (h, w, 3) float32 in [0, 1]: renders what is not there, then augments (docs/networks.md 1)."""
+    """Return views (h, w, 3) float32 in [0, 1]: render those that are missing, then augment (docs/networks.md 1)."""
     render_key, grey_key, noise_key = jax.random.split(key, 3)
     views = {name: to_float(image) for name, image in example.items()}
     grey = jax.random.uniform(grey_key) < config.augment.grey
@@ -45,20 +45,20 @@ def inputs(example, key, config):
 
 
 def evaluation_inputs(example, key, config):
-    """The same without augmentation."""
+    """Return the views without augmentation."""
     views = {name: to_float(image) for name, image in example.items()}
     return views if "blurred" in views else _render(key, views["sharp"], config)
 
 
 def phases(config):
-    """One: everything by `loss`."""
+    """Train everything by `loss`, in one phase."""
     return (((), loss),)
 
 
 def loss(model, params, inputs, config):
-    """The sum of the losses, each times its weight; a loss of weight zero is not computed.
+    """Sum the losses, each times its weight; a loss of weight zero is not computed.
 
-    Beside those of the dissertation, `blur` (not in it) teaches the code that filters are made of the camera's COC.
+    The loss `blur`, which is not in the dissertation, teaches the code that filters are made of to hold the COC.
     """
     weights = config.loss
     outputs = _apply(model, params, inputs, weights.disparity, weights.reblur)
@@ -80,42 +80,42 @@ def loss(model, params, inputs, config):
 
 
 def filter_spread(filters):
-    """Standard deviation over the pixels of predicted filters (b, h, w, m), its mean over m: 0 if nothing adapts."""
+    """Return the standard deviation over pixels of predicted filters (b, h, w, m), averaged over m; 0: no adaption."""
     return jax.lax.stop_gradient(jnp.mean(jnp.std(filters, (1, 2))))
 
 
 def evaluate(model, params, inputs, config):
-    """Metrics (b,) under the convention "ifan", and pictures (b, h, w, 3) in [0, 1] to look at."""
+    """Compute metrics (b,) under the convention "ifan", and pictures (b, h, w, 3) in [0, 1] to look at."""
     outputs = _apply(model, params, inputs, config.loss.disparity, False)
     adaptive = "filters" in outputs
     result, sharp = jnp.clip(outputs["image"], 0, 1), inputs["sharp"]
     values = {name: getattr(metrics, name)(result, sharp) for name in ("psnr", "ssim", "mae")}
     values["gain_db"] = values["psnr"] - metrics.psnr(inputs["blurred"], sharp)
-    if adaptive:  # what the result loses with the mean of the filters in place of each pixel's own
+    if adaptive:  # how much worse the result is with the mean filter in place of each pixel's own
         constant = _apply(model, params, inputs, config.loss.disparity, False, mean_filters=True)["image"]
         values["adapting_db"] = values["psnr"] - metrics.psnr(jnp.clip(constant, 0, 1), sharp)
     pictures = {"input": inputs["blurred"], "result": result, "truth": sharp}
     if config.loss.disparity:
         disparity = jnp.repeat(jnp.repeat(outputs["disparity"], 8, 1), 8, 2)
-        # Mid-grey is no disparity, black and white are two pixels of the 1/8 grid.
+        # Mid-grey is no disparity; black and white are two pixels at 1/8 of the size.
         pictures["disparity"] = jnp.broadcast_to(jnp.clip(0.5 + disparity / 4, 0, 1), sharp.shape)
     pictures["error x4"] = jnp.clip(4 * jnp.abs(result - sharp), 0, 1)
     return values, pictures
 
 
 def disparity_loss(disparity, right, left):
-    """Eq. 4.2: the right view, downsampled 8x and warped by the disparity, against the left view downsampled."""
+    """Compare the right view, reduced to 1/8 and warped by the disparity, with the left view reduced (Eq. 4.2)."""
     return losses.mse(warp_horizontal(block_mean(right, 8), disparity), block_mean(left, 8))
 
 
 def _apply(model, params, inputs, disparity, reblur, **options):
-    """The network's outputs as float32, whatever it computes in."""
+    """Return the network's outputs as float32, whatever it computes in."""
     views = {}
     if model.input == "dual" or disparity:
         views = {"right": inputs["right"], "left": inputs["left"]}
     if reblur:
         options["sharp"] = inputs["sharp"]
-    if "dropout" in inputs:  # a key of each example, of which the batch needs one
+    if "dropout" in inputs:  # a key for each example; the batch takes the first
         options |= {"train": True, "rngs": {"dropout": jax.random.wrap_key_data(inputs["dropout"][0])}}
     outputs = model.apply(params, inputs["blurred"], **views, **options)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
@@ -126,7 +126,7 @@ def _image_mse(a, b):
 
 
 def _render(key, sharp, config):
-    """Defocused views of (h, w, 3) under a random scene, cropped by the margin that the blur reaches into."""
+    """Render defocused views of (h, w, 3) in a random scene, and crop the margin that the blur reaches into."""
     margin = config.data.margin
     dual = bool(config.loss.disparity) or config.model.options.get("input") == "dual"
     if "camera" in config:
@@ -134,7 +134,7 @@ def _render(key, sharp, config):
     settings = config.render
     coc_key, light_key = jax.random.split(key)
     coc = random_coc(coc_key, sharp.shape[:2], float(settings.max_coc), settings.min_coc)
-    # Light adds up in linear intensities, in which highlights bleed; editors and benchmarks often blur as encoded.
+    # Light adds up in linear intensities, where highlights bleed; editors and benchmarks often blur encoded values.
     gamma = jnp.where(jax.random.uniform(light_key) < settings.linear_light, 2.2, 1.0)
     linear = sharp**gamma
     if dual:
@@ -151,7 +151,7 @@ def _encode(linear, gamma):
 
 
 def _grey_where(chosen, image):
-    """Grey by linear luminance, then sRGB gamma, where `chosen`."""
+    """Turn the image grey where `chosen`: by linear luminance, then the sRGB curve."""
     luminance = jnp.sum(image * jnp.array([0.2126, 0.7152, 0.0722])[None, None], -1, keepdims=True)
     encoded = jnp.where(
         luminance <= 0.0031308, 12.92 * luminance, 1.055 * jnp.maximum(luminance, 1e-6) ** (1 / 2.4) - 0.055
@@ -160,7 +160,7 @@ def _grey_where(chosen, image):
 
 
 def _random_noise(key, views, augment):
-    """Gaussian noise of sigma ~ U(min, max) on what the network sees, with the given probability."""
+    """Add Gaussian noise of sigma ~ U(min, max) to the network's input, with the config's probability."""
     chosen_key, sigma_key, noise_key = jax.random.split(key, 3)
     chosen = jax.random.uniform(chosen_key) < augment.noise
     sigma = jax.random.uniform(sigma_key, minval=augment.noise_min, maxval=augment.noise_max)

@@ -1,8 +1,8 @@
-"""Defocus map estimation (dissertation 3.3): B by maps of rendered defocus, adapted to real images by D, C and S.
+"""Defocus map estimation (dissertation 3.3): B learns from rendered defocus; D, C and S adapt it to real images.
 
-An example holds "sharp", a photograph that is defocused here, on the device, so that its map is known (I_S); and, for
-the losses that need them, "real", a defocused photograph without a map (I_R), and "binary" and "binary_map", one with a
-map of what is blurred (I_B). A loss of weight zero is left out: B alone needs "sharp" only.
+An example holds "sharp" (I_S), a photograph that is defocused here, on the device, so that its map is known. Some
+losses also need "real" (I_R), a defocused photograph without a map, and "binary" and "binary_map" (I_B), one with a map
+of where it is blurred. A loss of weight zero is left out: B alone needs "sharp" only.
 
 Maps are sigma / UNIT in [0, 1], sigma in pixels of the image: a COC of c pixels is a sigma of c / 4.
 """
@@ -19,14 +19,14 @@ from restore_jax.ops.scene import random_coc
 from restore_jax.tasks import to_float
 from restore_jax.weights.vgg19 import load_for
 
-UNIT = 7.0  # pixels of sigma, those of the largest COC of 28
-CARD = {"sigma_unit": UNIT}  # else maps are taken for the published network's
-CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", as activated
+UNIT = 7.0  # pixels: the sigma of the largest COC, 28
+CARD = {"sigma_unit": UNIT}  # without it maps are read in the published network's unit
+CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling", after its activation
 GENERATOR = ("encoder", "decoder", "refinement", "auxiliary_heads", "calibration")
 
 
 def initial_params(model, key, config):
-    """Fresh variables; config.vgg: VGG19's weights (`weights convert vgg19`), which the encoder starts from."""
+    """Return initial variables; the encoder starts from VGG19's weights in config.vgg (`weights convert vgg19`)."""
     variables = jax.jit(lambda key: model.init(key, jnp.zeros((1, 64, 64, 3))))(key)
     if config.vgg:
         variables = {**variables, "params": {**variables["params"], "encoder": load_for("caffe", config.vgg)}}
@@ -34,7 +34,7 @@ def initial_params(model, key, config):
 
 
 def inputs(example, key, config):
-    """ "image" (h, w, 3) and "map" (h, w, 1) by rendering, augmented; "real", "binary", "binary_map" as they come."""
+    """Render and augment "image" (h, w, 3) and "map" (h, w, 1); "real", "binary", "binary_map" stay as they are."""
     render_key, grey_key, sigma_key, noise_key = jax.random.split(key, 4)
     image = to_float(example["sharp"])
     grey = jax.random.uniform(grey_key) < config.augment.grey
@@ -49,18 +49,21 @@ def inputs(example, key, config):
 
 
 def evaluation_inputs(example, key, config):
-    """The same without augmentation, "image" and "map" only."""
+    """Render "image" and "map" without augmentation."""
     return _render(key, to_float(example["sharp"]), config)
 
 
 def phases(config):
-    """The generator B (with S, which helps it), then the discriminator D, if there is an adversarial loss."""
+    """Train the generator B with S, then, if there is an adversarial loss, the discriminator D."""
     generator = (GENERATOR, generator_loss)
     return (generator, (("discriminator",), discriminator_loss)) if config.loss.adversarial else (generator,)
 
 
 def generator_loss(model, variables, inputs, config):
-    """Eq. 3.3: defocus and auxiliary losses (3.5, 3.6), content (3.9), calibration (3.10), adversarial (3.8)."""
+    """Sum the generator's losses (Eq. 3.3).
+
+    They are: defocus (3.5), auxiliary (3.6), content (3.9), calibration (3.10), adversarial (3.8).
+    """
     weights = config.loss
     outputs, variables = _moved(model, variables, inputs["image"], keep=("calibration",))
     label = inputs["map"]
@@ -86,7 +89,7 @@ def generator_loss(model, variables, inputs, config):
 
 
 def discriminator_loss(model, variables, inputs, config):
-    """Eq. 3.7: features of synthetic images are 1, of real ones 0; as many of the one as of the other."""
+    """Compute the discriminator's loss (Eq. 3.7): synthetic features are 1, real ones 0, both weighted equally."""
     domains = {"image": 1.0, "real": 0.0} | ({"binary": 0.0} if config.loss.calibration else {})
     terms, statistics = {}, variables["batch_stats"]
     for name, label in domains.items():
@@ -100,12 +103,12 @@ def discriminator_loss(model, variables, inputs, config):
 
 
 def auxiliary_loss(maps, label, pixel_loss=losses.mse):
-    """Eq. 3.6: the sum over levels of the error of their maps, the label taken to each one's size."""
+    """Sum the errors of the maps of all levels, against the label resized to each (Eq. 3.6)."""
     return sum(pixel_loss(m, nearest_align_corners(label, *m.shape[1:3])) for m in maps.values())
 
 
 def content_loss(vgg, map_, label):
-    """Eq. 3.9: the mean squared difference of VGG19's features of two maps (b, h, w, 1) in [0, 1]."""
+    """Compute the mean squared difference of VGG19's features of two maps (b, h, w, 1) in [0, 1] (Eq. 3.9)."""
 
     def features(x):
         return VGG19(CONTENT).apply({"params": vgg}, caffe_input(jnp.repeat(x, 3, -1)))[CONTENT]
@@ -114,7 +117,7 @@ def content_loss(vgg, map_, label):
 
 
 def evaluate(model, variables, inputs, config):
-    """Errors (b,) of the maps: mse, and mae in pixels of sigma; and pictures (b, h, w, 3)."""
+    """Compute errors (b,) of the maps, mse, and mae in pixels of sigma, and pictures (b, h, w, 3)."""
     result, label = model.apply(variables, inputs["image"])["defocus"], inputs["map"]
     error = result - label
     values = {
@@ -127,7 +130,7 @@ def evaluate(model, variables, inputs, config):
 
 
 def _moved(model, variables, image, keep=()):
-    """Outputs in training, and the variables with moved averages but for those of D and of `keep`."""
+    """Return outputs in training, and the variables with updated averages, except those of D and of `keep`."""
     outputs, changed = model.apply(variables, image, train=True, mutable=["batch_stats"])
     old, new = variables["batch_stats"], changed["batch_stats"]
     kept = {name: old[name] for name in ("discriminator", *keep) if name in old}

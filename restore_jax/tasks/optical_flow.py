@@ -1,7 +1,7 @@
-"""Optical flow of pairs that are made here, so that their flow is known: SPyNet where its published weights are absent.
+"""Optical flow of pairs that are made from photographs, so that their flow is known; trains SPyNet.
 
-An example holds "sharp", a photograph. It is seen twice: as it is, and moved by a smooth random field with cut-outs
-that move by themselves, both at half its size so that neither shows traces of interpolation.
+An example holds "sharp", a photograph. One frame is the photograph itself. The other is moved by a smooth random field,
+with cut-outs that move by themselves. Both are halved, so that neither shows traces of interpolation.
 """
 
 import jax
@@ -12,18 +12,18 @@ from restore_jax.ops.resize import block_mean
 from restore_jax.ops.warp import warp
 from restore_jax.tasks import to_float
 
-LAYERS = 2  # cut-outs
-EPSILON = 1e-2  # px: below it the end-point error is quadratic
+LAYERS = 2  # number of cut-outs
+EPSILON = 1e-2  # pixels: the end-point error is quadratic below it
 
 
 def initial_params(model, key, config):
-    """Fresh parameters."""
+    """Return initial parameters."""
     frame = jnp.zeros((1, 32, 32, 3))
     return jax.jit(lambda key: model.init(key, frame, frame))(key)
 
 
 def inputs(example, key, config):
-    """ "reference", "neighbour" (h, w, 3) and "flow" (h, w, 2): `warp(neighbour, flow)` is reference. Augmented."""
+    """Make and augment "reference", "neighbour" (h, w, 3) and "flow" (h, w, 2); warp(neighbour, flow) is reference."""
     motion_key, gain_key, sigma_key, noise_key = jax.random.split(key, 4)
     pair = _pair(motion_key, to_float(example["sharp"]), config)
     gains = 1 + config.augment.gain * jax.random.normal(gain_key, (2, 1, 1, 3))
@@ -34,24 +34,24 @@ def inputs(example, key, config):
 
 
 def evaluation_inputs(example, key, config):
-    """The same without augmentation."""
+    """Make the pair and its flow without augmentation."""
     return _pair(key, to_float(example["sharp"]), config)
 
 
 def phases(config):
-    """One: everything by `loss`."""
+    """Train everything by `loss`, in one phase."""
     return (((), loss),)
 
 
 def loss(model, params, inputs, config):
-    """Mean end-point error in pixels."""
+    """Compute the mean end-point error in pixels."""
     flow = model.apply(params, inputs["reference"], inputs["neighbour"])
     value = jnp.mean(jnp.sqrt(jnp.sum(jnp.square(flow - inputs["flow"]), -1) + EPSILON**2))
     return value, ({"loss": value}, {})
 
 
 def evaluate(model, params, inputs, config):
-    """End-point error (b,) of the flow, and of none at all; pictures (b, h, w, 3): both frames, the one warped."""
+    """Compute end-point errors (b,) of the flow and of zero flow, and pictures: both frames, and one of them warped."""
     flow = model.apply(params, inputs["reference"], inputs["neighbour"])
 
     def error(flow):
@@ -63,9 +63,9 @@ def evaluate(model, params, inputs, config):
 
 
 def random_flow(key: Key[Array, ""], size: tuple[int, int], largest) -> Float[Array, "h w 2"]:
-    """A flow (pixels, x first): shift, zoom, turn and shear, a smooth field, and cut-outs with a motion of their own.
+    """Draw a flow (pixels, x first): shift, zoom, turn and shear, a smooth field, and cut-outs that move by themselves.
 
-    The scale of all is log-uniform up to `largest` pixels; no vector is longer.
+    Its scale is log-uniform up to `largest` pixels, the length of the longest vector.
     """
     scale_key, *layer_keys = jax.random.split(key, 2 + LAYERS)
     y, x = (jnp.linspace(-1, 1, n) for n in size)
@@ -83,7 +83,7 @@ def random_flow(key: Key[Array, ""], size: tuple[int, int], largest) -> Float[Ar
 
 
 def _smooth_motion(key, position):
-    """(h, w, 2) of about unit length: affine in `position` (in [-1, 1]), and a smooth field."""
+    """Draw a motion (h, w, 2) of about unit length: affine in `position` (in [-1, 1]), plus a smooth field."""
     shift_key, affine_key, field_key, share_key = jax.random.split(key, 4)
     shares = jax.random.uniform(share_key, (2,))
     affine = jnp.einsum("hwi,ij->hwj", position, jax.random.normal(affine_key, (2, 2)))
@@ -92,7 +92,7 @@ def _smooth_motion(key, position):
 
 
 def _pair(key, photo, config):
-    """Both views of a photograph (2 h + 2 m, 2 w + 2 m, 3), m = config.data.margin, which the motion reaches into."""
+    """Make both frames of a photograph (2 h + 2 m, 2 w + 2 m, 3), with the margin m = config.data.margin for motion."""
     margin = config.data.margin
     flow = random_flow(key, photo.shape[:2], 2 * config.flow.largest)[None]
     moved = warp(photo[None], flow, "border")

@@ -1,11 +1,13 @@
 """Reference-based video super-resolution (dissertation 5.3): a window of frames and references to its centre frame.
 
-An example holds "lrs" (t, h, w, 3) and the references: "refs" (t, hr, wr, 3), for a network that takes the telephoto
-"teles", or both. For pre-training (Eq. 5.10) it has "hr" (s h, s w, 3) besides, the centre frame's truth; for the
-adaptation to real footage (Eq. 5.11) there is none, and the result's low frequencies are held against the frame
-itself. Where config.loss.fidelity is not 0 the views that config.loss.supervision names, such as "refs_hr", "teles" or
-"refs_hr,teles_hr", are what details are taken from: of as many frames around the centre as config.loss.fidelity_window
-says, each view's distances weighted by the matching confidence of its own camera if the network matches that.
+An example holds "lrs" (t, h, w, 3) and references: "refs" (t, hr, wr, 3), or "teles" for a network that takes the
+telephoto, or both. For pre-training (Eq. 5.10) it also has "hr" (s h, s w, 3), the centre frame's truth. For the
+adaptation to real footage (Eq. 5.11) there is no truth: the result's low frequencies are compared with the frame
+itself.
+
+If config.loss.fidelity is not 0, details are learned from the views that config.loss.supervision names, such as
+"refs_hr", "teles" or "refs_hr,teles_hr", in config.loss.fidelity_window frames around the centre. A view's distances
+are weighted by the matching confidence of its camera, if the network matches that camera.
 """
 
 import jax
@@ -22,8 +24,11 @@ from restore_jax.weights.vgg19 import load_for
 
 
 def initial_params(model, key, config):
-    """Fresh parameters; config.spynet: weights of the flow network, which is not trained, and where one for references
-    starts; config.vgg: of VGG19, whose first layers matching starts from."""
+    """Return initial parameters.
+
+    config.spynet: weights of the flow network, which is not trained, and from which one for references starts.
+    config.vgg: weights of VGG19, from whose first layers matching starts.
+    """
     frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), model.example_inputs())
     params = jax.jit(lambda key: model.init(key, *frames))(key)["params"]
     if config.spynet:
@@ -38,22 +43,22 @@ def initial_params(model, key, config):
 
 
 def inputs(example, key, config):
-    """The views as float32 in [0, 1]. The cameras' noise and exposure are the data's."""
+    """Return the views as float32 in [0, 1]; the data has the cameras' noise and exposure already."""
     return {name: to_float(view) for name, view in example.items()}
 
 
 def evaluation_inputs(example, key, config):
-    """The same."""
+    """Return the views as float32 in [0, 1]."""
     return inputs(example, key, config)
 
 
 def phases(config):
-    """One: everything by `loss`."""
+    """Train everything by `loss`, in one phase."""
     return (((), loss),)
 
 
 def loss(model, params, inputs, config):
-    """The sum of the terms, each times its weight in config.loss; a term of weight zero is not computed.
+    """Sum the terms, each times its weight in config.loss; a term of weight zero is not computed.
 
     pixel: mean absolute error (the "-l1" models). low: of the low frequencies alone; contextual: to the truth
     (Eq. 5.8); fidelity: to the reference frames of the window (Eq. 5.9).
@@ -90,7 +95,7 @@ def loss(model, params, inputs, config):
 
 
 def evaluate(model, params, inputs, config):
-    """Metrics (b,) of the centre frame under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
+    """Compute metrics (b,) of the centre frame under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
     outputs = model.apply(params, inputs["lrs"], _references(model, inputs))
     result, truth = outputs["image"], inputs["hr"]
     values = {name: getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
@@ -100,7 +105,7 @@ def evaluate(model, params, inputs, config):
 
 
 def _references(model, inputs):
-    """What the network takes as references."""
+    """Return the references that the network takes."""
     views = {"wide": "refs", "tele": "teles"}
     if model.references == "dual":
         return tuple(inputs[view] for view in views.values())
@@ -108,13 +113,13 @@ def _references(model, inputs):
 
 
 def _confidence_in(confidence, view):
-    """Of a network that matches both cameras, the confidence (b, t, h, w, 1) of matching the view's."""
+    """Return the confidence (b, t, h, w, 1) of matching the view's camera, for a network that matches both."""
     channel = 1 if view.startswith("teles") and confidence.shape[-1] == 2 else 0
     return confidence[..., channel : channel + 1]
 
 
 def _around_centre(frames, count):
-    """The `count` frames (odd) in the middle of (b, t, ...), or all if there are not so many."""
+    """Return the `count` frames (odd) in the middle of (b, t, ...), or all if there are fewer."""
     centre = frames.shape[1] // 2
     return frames[:, max(0, centre - count // 2) : centre + count // 2 + 1]
 
@@ -124,12 +129,12 @@ def _by_frame(frames):
 
 
 def _pooled(confidence, height):
-    """(b, h, w, 1) averaged to the size of features, which may be smaller."""
+    """Average a confidence (b, h, w, 1) down to the size of features."""
     return block_mean(confidence, confidence.shape[1] // height)
 
 
 def _frame(inputs):
-    """The window's centre frame."""
+    """Return the window's centre frame."""
     lrs = inputs["lrs"]
     return lrs[:, lrs.shape[1] // 2]
 
@@ -139,7 +144,7 @@ def _bicubic(inputs, scale):
 
 
 def _gain(result, inputs, scale):
-    """PSNR (b,) of the result over that of bicubic interpolation."""
+    """Compute how much higher the result's PSNR (b,) is than that of bicubic interpolation."""
     truth = inputs["hr"]
     ours, plain = (metrics.psnr(image, truth, "refvsr") for image in (jnp.clip(result, 0, 1), _bicubic(inputs, scale)))
     return ours - plain

@@ -1,9 +1,9 @@
 """Super-resolution of single pictures, alone or with a reference (the SISR and RefSR rows of dissertation Table 5.5).
 
-An example is {"sharp"}: a photograph that is brought down here, by MATLAB's imresize; or it is a clip's window of one
-frame, "lrs" (1, h, w, 3) with "refs" (1, hr, wr, 3) for networks that take a reference, and "hr" (s h, s w, 3), the
-truth. Without "hr", in DCSR's adaptation to real pictures, the result's low frequencies are held against the input
-itself. Details are taken from the view that config.loss.supervision names if config.loss.fidelity is not 0.
+An example is {"sharp"}, a photograph that is reduced here by MATLAB's imresize; or it is a clip's window of one frame:
+"lrs" (1, h, w, 3), with "refs" (1, hr, wr, 3) for networks that take a reference, and "hr" (s h, s w, 3), the truth.
+Without "hr", in DCSR's adaptation to real pictures, the result's low frequencies are compared with the input. If
+config.loss.fidelity is not 0, details are learned from the view that config.loss.supervision names.
 """
 
 import jax
@@ -18,14 +18,17 @@ from restore_jax.tasks import to_float
 from restore_jax.weights import load_into
 from restore_jax.weights.vgg19 import load_for
 
-GENERATOR = ("generator", "normalisation", "extractor", "main")  # what is not the discriminator, of SRGAN and of TTSR
-WIDE = 2  # times finer than the input's are a reference's pixels
-PENALTY = 10.0  # of WGAN-GP
+GENERATOR = ("generator", "normalisation", "extractor", "main")  # modules of SRGAN and TTSR besides the discriminator
+WIDE = 2  # a reference's pixels are this many times finer than the input's
+PENALTY = 10.0  # weight of WGAN-GP's gradient penalty
 
 
 def initial_params(model, key, config):
-    """Fresh variables; config.vgg: VGG19's weights, which matching or textures start from; config.generator: weights of
-    the network without its discriminator, which both phases start from."""
+    """Return initial variables.
+
+    config.vgg: VGG19's weights, from which matching or textures start. config.generator: weights of the network without
+    its discriminator, from which both phases start.
+    """
     frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), models.example_inputs(model))
     variables = jax.jit(lambda key: model.init(key, *frames))(key)
     params = dict(variables["params"])
@@ -44,7 +47,7 @@ def initial_params(model, key, config):
 
 
 def inputs(example, key, config):
-    """ "lr" and "hr" as float32 in [0, 1], "ref" at the output's fineness, "details"; nothing is augmented here."""
+    """Return "lr" and "hr" as float32 in [0, 1], "ref" with pixels as fine as the output's, and "details"."""
     views = evaluation_inputs(example, key, config)
     if config.loss.supervision in example:
         views["details"] = _frame(to_float(example[config.loss.supervision]))
@@ -54,7 +57,7 @@ def inputs(example, key, config):
 
 
 def evaluation_inputs(example, key, config):
-    """The same without what losses alone need."""
+    """Return the inputs without the views that only losses need."""
     scale = config.model.options.get("scale", 4)
     if "sharp" in example:
         hr = to_float(example["sharp"])
@@ -71,17 +74,18 @@ def evaluation_inputs(example, key, config):
 
 
 def phases(config):
-    """The network; with an adversarial loss the discriminator after it."""
+    """Train the network, then, if there is an adversarial loss, the discriminator."""
     if not config.loss.adversarial:
         return (((), loss),)
     return (GENERATOR, loss), (("discriminator",), discriminator_loss)
 
 
 def loss(model, variables, inputs, config):
-    """The sum of the terms, each times its weight in config.loss; a term of weight zero is not computed.
+    """Sum the terms, each times its weight in config.loss; a term of weight zero is not computed.
 
-    pixel: config.loss.norm of losses. perceptual: squared, between VGG19's features of config.loss.layer.
-    texture: TTSR's transferal loss. low, contextual, fidelity: DCSR's. adversarial: with config.loss.critic.
+    pixel: the loss that config.loss.norm names. perceptual: squared error between VGG19's features at
+    config.loss.layer.
+    texture: TTSR's loss of transfer. low, contextual, fidelity: DCSR's. adversarial: by config.loss.critic.
     """
     weights = config.loss
     outputs, statistics = _trained(model, variables, inputs)
@@ -120,8 +124,10 @@ def loss(model, variables, inputs, config):
 
 
 def discriminator_loss(model, variables, inputs, config):
-    """Photographs are to be told from results: cross-entropy ("gan"), or Wasserstein distance with a penalty on the
-    gradient's norm between the two ("wgan")."""
+    """Compute the loss of telling photographs from results.
+
+    config.loss.critic "gan" is cross-entropy, "wgan" the Wasserstein distance with a penalty on the gradient's norm.
+    """
     outputs, _ = _trained(model, variables, inputs)
     result, photo = jax.lax.stop_gradient(outputs["image"]), inputs["hr"]
     of_photos, moved = _judged(model, variables, photo)
@@ -138,9 +144,9 @@ def discriminator_loss(model, variables, inputs, config):
 
 
 def texture_loss(model, variables, outputs):
-    """Squared difference of the result's textures and those transferred, weighted by similarity; mean over levels.
+    """Compare the result's textures with those transferred: squared error, weighted by similarity, mean over levels.
 
-    The extractor is held still, and so are the textures: only the result moves.
+    The extractor and the transferred textures have no gradient; only the result does.
     """
     still = jax.lax.stop_gradient(variables)
     found = model.apply(still, outputs["image"], method="textures")
@@ -153,7 +159,7 @@ def texture_loss(model, variables, outputs):
 
 
 def evaluate(model, variables, inputs, config):
-    """Metrics (b,) under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
+    """Compute metrics (b,) under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
     result = model.apply(variables, *_frames(inputs))["image"]
     truth = inputs["hr"]
     values = {name: getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
@@ -166,7 +172,7 @@ def _frames(inputs):
 
 
 def _trained(model, variables, inputs):
-    """Outputs in training, and the statistics that it moves."""
+    """Return outputs in training, and the updated statistics."""
     collections = [name for name in variables if name != "params"]
     if not collections:
         return model.apply(variables, *_frames(inputs), train=True), {}
@@ -174,7 +180,7 @@ def _trained(model, variables, inputs):
 
 
 def _judged(model, variables, image):
-    """The discriminator's logits (b,), and the statistics that it moves."""
+    """Return the discriminator's logits (b,), and the updated statistics."""
     collections = [name for name in variables if name != "params"]
     if not collections:
         return model.apply(variables, image, train=True, method="judge"), {}
@@ -182,7 +188,7 @@ def _judged(model, variables, image):
 
 
 def _frame(frames):
-    """The middle of (t, h, w, 3)."""
+    """Return the middle frame of (t, h, w, 3)."""
     return frames[frames.shape[0] // 2]
 
 
@@ -191,7 +197,7 @@ def _bicubic(inputs):
 
 
 def _gain(result, inputs):
-    """PSNR (b,) of the result over that of bicubic interpolation."""
+    """Compute how much higher the result's PSNR (b,) is than that of bicubic interpolation."""
     ours, plain = (metrics.psnr(x, inputs["hr"], "refvsr") for x in (jnp.clip(result, 0, 1), _bicubic(inputs)))
     return ours - plain
 

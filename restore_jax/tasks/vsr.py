@@ -1,11 +1,11 @@
 """Video super-resolution without explicit references, and the reference memory (dissertation 6.2.2).
 
-An example holds "lrs" (t, h, w, 3), and its truth: "hrs" (t, s h, s w, 3) for a network that restores every frame, "hr"
-(s h, s w, 3), the centre frame's, for one that restores it alone. Where config.loss.memory is not 0 it holds "refs"
-(t, hr, wr, 3) besides, reference frames to be memorised.
+An example holds "lrs" (t, h, w, 3) and the truth: "hrs" (t, s h, s w, 3) for a network that restores every frame, "hr"
+(s h, s w, 3) for one that restores the centre frame alone. If config.loss.memory is not 0 it also holds "refs"
+(t, hr, wr, 3), reference frames to memorise.
 
-The two losses reach what section 6.2.2 says by their own paths: L_RMem the bank, the encoder of reference queries and
-the reconstructor; L_RefVSR the bank, the encoder of LR queries, the fusion and the network it is plugged into.
+The two losses train different modules (section 6.2.2): L_RMem the bank, the encoder of reference queries and the
+reconstructor; L_RefVSR the bank, the encoder of LR queries, the fusion and the network that the memory is plugged into.
 """
 
 import jax
@@ -19,10 +19,12 @@ SCALE = 4
 
 
 def initial_params(model, key, config):
-    """Fresh parameters; config.spynet: weights of the flow network; config.backbone: of the network without memory.
+    """Return initial parameters.
 
-    config.memorised: of this network after memorisation alone. Its bank is taken, and the encoder of LR queries starts
-    as that of reference queries, which sees frames of the same scale: what is looked up means something at once.
+    config.spynet: weights of the flow network. config.backbone: weights of the network without memory.
+    config.memorised: weights of this network after memorisation alone. The bank is taken from it. The encoder of LR
+    queries starts as its encoder of reference queries, which sees frames of the same scale, so that look-ups are
+    meaningful from the first step.
     """
     from restore_jax import weights
 
@@ -42,27 +44,31 @@ def initial_params(model, key, config):
 
 
 def model_frames(model) -> int:
-    """Frames of a clip that `init` may be given: those of a window, or two for a network that takes any number."""
+    """Return how many frames to give `init`: a window's, or two for a network that takes any number."""
     return getattr(model, "num_frames", 2)
 
 
 def inputs(example, key, config):
-    """The views as float32 in [0, 1]. The cameras' noise and exposure are the data's."""
+    """Return the views as float32 in [0, 1]; the data has the cameras' noise and exposure already."""
     return {name: to_float(view) for name, view in example.items()}
 
 
 def evaluation_inputs(example, key, config):
-    """The same."""
+    """Return the views as float32 in [0, 1]."""
     return inputs(example, key, config)
 
 
 def phases(config):
-    """One: everything by `loss`, or the memory alone where nothing is super-resolved (Tables 6.4 and 6.5)."""
+    """Train everything by `loss`, or the memory alone where nothing is super-resolved (Tables 6.4 and 6.5)."""
     return ((() if config.loss.pixel else ("bank",), loss),)
 
 
 def loss(model, params, inputs, config):
-    """pixel: L_RefVSR (Eq. 6.3), config.loss.norm of the restored frames; memory: L_RMem (Eq. 6.2), mean absolute."""
+    """Sum the terms, each times its weight in config.loss.
+
+    pixel: L_RefVSR (Eq. 6.3), by config.loss.norm, of the restored frames. memory: L_RMem (Eq. 6.2), mean absolute
+    error.
+    """
     weights, terms, values = config.loss, {}, {}
     if weights.pixel:
         result, truth = model.apply(params, inputs["lrs"], train=True)["image"], _truth(inputs)
@@ -78,7 +84,7 @@ def loss(model, params, inputs, config):
 
 
 def evaluate(model, params, inputs, config):
-    """PSNR and gain over bicubic interpolation (b,) of the centre frame (convention "refvsr"), and pictures."""
+    """Compute PSNR (b,) of the centre frame (convention "refvsr"), its gain over bicubic, and pictures."""
     result, truth = model.apply(params, inputs["lrs"])["image"], _truth(inputs)
     middle = [_centre(x) for x in (_bicubic(inputs), jnp.clip(result, 0, 1), truth)]
     plain, ours = (metrics.psnr(x, middle[2], "refvsr") for x in middle[:2])
@@ -91,7 +97,7 @@ def _truth(inputs):
 
 
 def _bicubic(inputs):
-    """Of all frames, or of the centre frame if only its truth is there."""
+    """Interpolate bicubically all frames, or the centre frame if only that has a truth."""
     lrs = inputs["lrs"]
     if "hrs" not in inputs:
         return jnp.clip(upsample_bicubic(lrs[:, lrs.shape[1] // 2], SCALE), 0, 1)

@@ -1,7 +1,7 @@
 """Training runs: the loop and its parts, which know no model and no task.
 
-`config` reads configs, `loop` runs one; the rest are its parts: state, optimizer, step, mesh, checkpoints, logs. The
-names here are loaded when used, because the loop's parts load JAX and the command line's help does not need it.
+`config` reads configs and `loop` runs one; the other modules are the loop's parts. The names here are loaded when they
+are used, because the parts load JAX and the command line's help does not need it.
 """
 
 import importlib
@@ -16,7 +16,7 @@ _NAMES = {"load_config": "config", "main": "loop", "train": "loop"}
 __all__ = list(_NAMES)
 
 
-if not TYPE_CHECKING:  # a type checker would take any name to be here
+if not TYPE_CHECKING:  # with this function a type checker would accept any name
 
     def __getattr__(name: str):
         if name not in _NAMES:

@@ -1,4 +1,4 @@
-"""`python -m restore_jax.train` does what `restore-jax train` does, so that errors read alike."""
+"""Runs `restore-jax train` as `python -m restore_jax.train`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: Orbax, written in the background, whole or not there; the newest whole one is found."""
+"""Checkpoints of a run, by Orbax: written in the background, whole or not there, and read from the newest whole one."""
 
 import pathlib
 import re
@@ -17,7 +17,7 @@ _STORAGE = re.compile(
 
 
 class Checkpoints:
-    """FOLDER/STEP, the newest `keep` of them and besides every step that `keep_period` divides (0: none)."""
+    """Checkpoints FOLDER/STEP. The newest `keep` are kept, and every step that `keep_period` divides (0: none)."""
 
     def __init__(self, folder, keep: int = 3, keep_period: int = 0):
         self._folder = pathlib.Path(folder).absolute()
@@ -28,15 +28,15 @@ class Checkpoints:
             raise InputError(f"{folder}: cannot hold checkpoints: {error.strerror or error}") from error
 
     def save(self, step: int, state) -> None:
-        """Write in the background; returns once the arrays are copied. InputError if this or the last one failed."""
+        """Write in the background; returns once arrays are copied. InputError if this or the last writing failed."""
         self._writing(step, lambda: self._manager.save(step, args=ocp.args.StandardSave(state)))
 
     def wait(self) -> None:
-        """Until what is being written is whole. Raises InputError if it failed."""
+        """Wait until the checkpoint that is being written is whole. Raises InputError if writing failed."""
         self._writing(self._manager.latest_step(), self._manager.wait_until_finished)
 
     def restore_newest(self, like, say: Callable[[str], None]):
-        """(step, state) of the newest whole checkpoint, laid out as `like`; None if there is none at all.
+        """Read the newest whole checkpoint, laid out as `like`: (step, state), or None if there is no checkpoint.
 
         A damaged one is named through `say` and moved to damaged/ beside FOLDER. Raises InputError if all are damaged,
         and if the storage fails: then everything stays where it is.
@@ -65,7 +65,7 @@ class Checkpoints:
         return None
 
     def close(self) -> None:
-        """Wait for what is being written, and let go."""
+        """Wait for the checkpoint that is being written, and close the folder."""
         try:
             self.wait()
         finally:
@@ -86,7 +86,7 @@ class Checkpoints:
             damaged = self._folder.parent / "damaged"
             damaged.mkdir(exist_ok=True)
             (self._folder / str(step)).rename(damaged / f"{step}-{secrets.token_hex(4)}")
-        _anywhere(False)  # the others wait until it is gone
+        _anywhere(False)  # the other processes wait here until it is moved
         self._manager.reload()
 
 
@@ -103,7 +103,7 @@ def _is_damage(error: BaseException) -> bool:
 
 
 def _anywhere(failed: bool) -> bool:
-    """Whether it failed in any process."""
+    """Tell whether something failed in any process."""
     if jax.process_count() == 1:
         return failed
     from jax.experimental import multihost_utils

@@ -1,4 +1,4 @@
-"""Configs of runs: FILE.py[:VARIANT] with get_config(variant) -> ml_collections.ConfigDict, and overrides."""
+"""Reads configs of runs: FILE.py[:VARIANT] with get_config(variant) -> ml_collections.ConfigDict, and overrides."""
 
 import ast
 import importlib.metadata
@@ -12,9 +12,9 @@ from restore_jax.errors import InputError
 
 
 def load_config(source: str, overrides: Sequence[str] = ()):
-    """The locked config of FILE[:VARIANT], with `--config.a.b=value` overrides applied. Raises InputError.
+    """Read the config of FILE[:VARIANT], apply `--config.a.b=value` overrides and lock it. Raises InputError.
 
-    "configs/NAME.py" where there is no such file is the one of that name which came with the package.
+    If there is no file "configs/NAME.py", the config of that name that came with the package is read.
     """
     file, _, variant = source.partition(":")
     file = file if os.path.exists(file) else _installed(file) or file
@@ -46,7 +46,7 @@ def load_config(source: str, overrides: Sequence[str] = ()):
 
 
 def _installed(file: str) -> str | None:
-    """The path of a file "configs/NAME.py" among those the package was installed with, or of the checkout it is."""
+    """Return the path of "configs/NAME.py" among the files of the installed package, or in its checkout; else None."""
     try:
         files = importlib.metadata.files("restore-jax") or ()
     except importlib.metadata.PackageNotFoundError:
@@ -104,7 +104,7 @@ def _use_folders(config, data, folders):
 
 
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
-    """Lines "key: old -> new" of two configs as nested dicts."""
+    """List the differences of two configs, given as nested dicts, as lines "key: old -> new"."""
     lines = []
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)

@@ -1,7 +1,7 @@
 """Evaluation: a task's metrics over every example of a source, exact at any number of devices and processes.
 
-Each example's metrics come back from the device as they are; copies that fill up the last batch are masked, sums are
-kept in float64 and merge by addition.
+The device returns the metrics of each example. Copies that fill up the last batch are masked. Sums are kept in float64
+and merge by addition.
 """
 
 import dataclasses
@@ -22,21 +22,21 @@ class Means:
     count: int = 0
 
     def merge(self, other: "Means") -> "Means":
-        """The means over the examples of both."""
+        """Return the means over the examples of both."""
         names = self.sums.keys() | other.sums.keys()
         sums = {name: self.sums.get(name, 0.0) + other.sums.get(name, 0.0) for name in sorted(names)}
         return Means(sums, self.count + other.count)
 
     def values(self) -> dict[str, float]:
-        """The means."""
+        """Return the means, {metric: mean}."""
         return {name: total / self.count for name, total in self.sums.items()}
 
 
 def make_evaluation(model, task, config, mesh, layout):
-    """A jitted function (variables, batch) -> (metrics, pictures) of a batch of data.loader.evaluation_batches.
+    """Make a jitted function (variables, batch) -> (metrics, pictures) for batches of data.loader.evaluation_batches.
 
-    metrics: {name: (b,)} and "mask"; pictures: {name: (k, h, w, c)} of the first config.evaluation.panels examples.
-    An example is prepared with a key of its number: it is the same every time.
+    metrics: {name: (b,)} and "mask". pictures: {name: (k, h, w, c)} of the first config.evaluation.panels examples.
+    An example is prepared with a key that its number gives, so that it is the same every time.
     """
 
     @functools.partial(jax.jit, in_shardings=(layout, batch_sharding(mesh)), out_shardings=replicated(mesh))
@@ -52,7 +52,7 @@ def make_evaluation(model, task, config, mesh, layout):
 
 
 def evaluate_all(function, variables, batches, mesh) -> tuple[Means, dict[str, np.ndarray]]:
-    """The means of all batches, and the pictures of the first."""
+    """Return the means of all batches, and the pictures of the first."""
     means, pictures = Means(), {}
     for number, batch in enumerate(batches):
         metrics, shown = jax.device_get(function(variables, global_batch(batch, mesh)))

@@ -1,4 +1,4 @@
-"""SIGTERM, as schedulers send it before they take a machine away: the run ends at the next step, its state saved."""
+"""SIGTERM, which schedulers send before they take a machine away: ends a run at the next step, its state saved."""
 
 import signal
 import threading
@@ -7,11 +7,11 @@ import jax
 
 
 class Interrupt:
-    """`with Interrupt() as interrupt:` ... `interrupt.came(step)` says whether to stop, the same in every process."""
+    """Watches for SIGTERM: inside `with Interrupt() as interrupt`, `interrupt.came(step)` says whether to stop."""
 
     def __enter__(self):
         self._came, self._before = False, None
-        # With several processes the distributed runtime watches for the signal; Python's threads may not.
+        # With several processes the distributed runtime watches for the signal. Only the main thread may.
         if jax.process_count() == 1 and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._note)
         return self
@@ -24,7 +24,7 @@ class Interrupt:
         self._came = True
 
     def came(self, step: int) -> bool:
-        """Whether this process, or with several any of them, was told to stop; to be asked after every step."""
+        """Say whether any process was told to stop; every process must ask after every step and hears the same."""
         if jax.process_count() == 1:
             return self._came
         from jax.experimental import multihost_utils

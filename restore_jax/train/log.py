@@ -1,4 +1,4 @@
-"""What a run says: a line on the console, one in metrics.jsonl, TensorBoard events, and a stop at NaN.
+"""The log of a run: lines on the console and in metrics.jsonl, TensorBoard events, and a stop at NaN.
 
 Numbers are read one step late, so that the device never waits for the console. Only process 0 writes.
 """
@@ -15,7 +15,7 @@ from restore_jax.io import atomic
 
 
 class Log:
-    """Log(workdir, config, first): of a run that goes on after step `first`; lines of later steps are dropped."""
+    """The log of a run that goes on after step `first`; lines of later steps, which a crash left, are dropped."""
 
     def __init__(self, workdir, config, first: int):
         self._config, self._main = config, jax.process_index() == 0
@@ -33,19 +33,19 @@ class Log:
                 self._events = SummaryWriter(str(pathlib.Path(workdir) / "tensorboard"), purge_step=first + 1)
 
     def say(self, text: str) -> None:
-        """A line on the console."""
+        """Print a line on the console."""
         if self._main:
             print(text, flush=True)
 
     @contextlib.contextmanager
     def waiting(self):
-        """Around what waits for data, whose share of the time is logged."""
+        """Measure the time inside as waiting for data, whose share is logged."""
         began = time.monotonic()
         yield
         self._waited += time.monotonic() - began
 
     def step(self, step: int, metrics) -> None:
-        """Takes the metrics of a step (device arrays); those before it may be read now."""
+        """Take the metrics of a step (device arrays) and log those of the step before."""
         if self._pending is not None:
             self._report()
         self._losses.append((step, metrics["loss"], metrics["gradient_norm"]))
@@ -53,9 +53,9 @@ class Log:
             self._pending = (step, metrics)
 
     def check(self) -> None:
-        """Raises FloatingPointError, naming the step, if the loss or gradient of a step so far is not finite.
+        """Raise FloatingPointError, naming the step, if the loss or gradient of a step so far is not finite.
 
-        config.optim.skip_nonfinite such steps in a row are let pass: the optimiser has skipped them.
+        Up to config.optim.skip_nonfinite such steps in a row are allowed: the optimiser skipped them.
         """
         steps = [step for step, _, _ in self._losses]
         values = jax.device_get([pair for _, *pair in self._losses])
@@ -68,7 +68,7 @@ class Log:
                 )
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """One line of numbers to metrics.jsonl, and each to TensorBoard."""
+        """Write a line of numbers to metrics.jsonl, and each number to TensorBoard."""
         if not self._main:
             return
         self._file.write(json.dumps({"step": step, **values}) + "\n")
@@ -79,19 +79,19 @@ class Log:
             self._events.flush()
 
     def picture(self, step: int, name: str, pixels) -> None:
-        """An (h, w, 3) uint8 picture for TensorBoard."""
+        """Write an (h, w, 3) uint8 picture for TensorBoard."""
         if self._main and self._events is not None:
             self._events.add_image(name, pixels, step, dataformats="HWC")
             self._events.flush()
 
     def flush(self) -> None:
-        """Reads what is pending."""
+        """Log the metrics that are still to be read."""
         if self._pending is not None:
             self._report()
         self.check()
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         if self._main:
             self._file.close()
             if self._events is not None:
@@ -116,7 +116,7 @@ class Log:
 
 
 def _cut(path, first):
-    """Drops the lines of steps after `first`, and a last line cut short, which a crash left."""
+    """Drop the lines of steps after `first`, and a last line that a crash cut short."""
     if not path.exists():
         return
     kept = []

@@ -1,11 +1,11 @@
 """Train a network: python -m restore_jax.train --config=configs/ifan.py --workdir=DIR
 
-The same command goes on where a stopped run was. Everything a run does is in its config; the loop knows no model and
-no task. WORKDIR gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/, and at the end final.safetensors
-for `restore-jax deblur --weights`.
+The same command continues a run that was stopped. Everything a run does is in its config, whose values are overridden
+by --config.a.b=value. DIR gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/, and at the end
+final.safetensors for `restore-jax deblur --weights`.
 
-One process a machine: on a TPU pod or under Slurm add --distributed to the same command on every machine; elsewhere
-say --coordinator=HOST:PORT --processes=N --process=I.
+Several machines run one process each. On a TPU pod or under Slurm add --distributed to the same command on every
+machine; elsewhere add --coordinator=HOST:PORT --processes=N --process=I.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from restore_jax.train.config import differences, load_config, with_folders
 
 
 def main(argv=None) -> int:
-    """Command line of the trainer. Returns the exit code."""
+    """Run the trainer's command line. Returns the exit code."""
     parser = Parser(
         prog="restore-jax train",
         description=__doc__,
@@ -30,14 +30,14 @@ def main(argv=None) -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     add = parser.add_argument
-    add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and its variant: configs/ifan.py:tiny")
-    add("--workdir", required=True, metavar="DIR", help="where the run lives")
-    add("--data", nargs="+", metavar="FOLDER", help="train on these: sharp photographs, or blurred/ and sharp/ in each")
-    add("--held-out", nargs="+", metavar="FOLDER", default=(), help="evaluate on these, of the same kind (else not)")
-    add("--distributed", action="store_true", help="one of several processes, which the cluster describes")
-    add("--coordinator", metavar="HOST:PORT", help="one of several processes: where process 0 listens,")
-    add("--processes", type=int, metavar="N", help="how many they are,")
-    add("--process", type=int, metavar="I", help="and which this is, from 0")
+    add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and variant: configs/ifan.py:tiny")
+    add("--workdir", required=True, metavar="DIR", help="folder of the run, continued from its newest checkpoint")
+    add("--data", nargs="+", metavar="FOLDER", help="train on folders of sharp photographs, or of blurred/ and sharp/")
+    add("--held-out", nargs="+", metavar="FOLDER", default=(), help="evaluate on these folders; without it, not at all")
+    add("--distributed", action="store_true", help="be one of the processes that Slurm or the pod describes")
+    add("--coordinator", metavar="HOST:PORT", help="address of process 0, for processes on other machines")
+    add("--processes", type=int, metavar="N", help="number of processes; goes with --coordinator")
+    add("--process", type=int, metavar="I", help="number of this process, from 0; goes with --coordinator")
     arguments, overrides = parser.parse_known_args(argv)
     config = load_config(arguments.config, overrides)
     if arguments.data:
@@ -91,7 +91,7 @@ def _train(config, workdir):
     def fresh():
         return create_state(task.initial_params(model, jax.random.key(config.seed), config), optimizer, phases)
 
-    # What runs. Nothing here touches the disk, so that bad input leaves no trace.
+    # Build what runs. Nothing here touches the disk, so that bad input leaves no trace.
     with _of_the_config():
         for name in ("total_steps", "log_every", "checkpoint_every", "accumulate", "data.batch_size", "data.size"):
             value = functools.reduce(getattr, name.split("."), config)
@@ -144,7 +144,7 @@ def _train(config, workdir):
                 log.step(number, metrics)
                 stop = interrupt.came(number)
                 if number % config.checkpoint_every == 0 or number == config.total_steps or stop:
-                    log.flush()  # nothing that is not finite is saved
+                    log.flush()  # stops the run here if a loss was not finite, so that it is not saved
                     checkpoints.save(number, state)
                 if config.evaluation.every and number % config.evaluation.every == 0:
                     evaluate(number, state)
@@ -157,7 +157,7 @@ def _train(config, workdir):
 
 @contextlib.contextmanager
 def _of_the_config():
-    """What a config asks for and cannot be had, or lacks, as an InputError."""
+    """Turn errors about what a config asks for, or lacks, into an InputError."""
     try:
         yield
     except InputError:
@@ -167,7 +167,7 @@ def _of_the_config():
 
 
 def keep_config(workdir, config) -> None:
-    """WORKDIR/config.json, the config as resolved; says what differs from that of the run so far."""
+    """Write the resolved config to WORKDIR/config.json, and print what differs from that of the run so far."""
     import jax
 
     path = workdir / "config.json"
@@ -181,7 +181,7 @@ def keep_config(workdir, config) -> None:
 
 
 def check_start(config) -> None:
-    """Raises InputError if what a run is to start from is not there, or weights are of another network."""
+    """Raise InputError if a run's starting point is not there, or if its weights are another network's."""
     from restore_jax import weights
 
     if config.resume:
@@ -191,7 +191,7 @@ def check_start(config) -> None:
 
 
 def resumed_checkpoints(workdir: str) -> pathlib.Path:
-    """The checkpoints of the run that config.resume names. Raises InputError if it has none."""
+    """Return the checkpoints of the run that config.resume names. Raises InputError if it has none."""
     folder = pathlib.Path(workdir) / "checkpoints"
     if not folder.is_dir():
         raise InputError(f"{workdir}: config.resume names a run's workdir, but it has no checkpoints/")
@@ -199,8 +199,10 @@ def resumed_checkpoints(workdir: str) -> pathlib.Path:
 
 
 def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
-    """(state, its step, a line that says which): the newest checkpoint of the workdir, else of config.resume, else
-    config.init_weights, else `fresh()`."""
+    """Return (state, its step, a line that says which it is) of a run's starting point.
+
+    It is the newest checkpoint of the workdir, else of config.resume, else config.init_weights, else `fresh()`.
+    """
     import jax
 
     from restore_jax import weights
@@ -230,7 +232,7 @@ def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
 
 
 def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
-    """A function (step, state): means over the evaluation's examples to the log, its first pictures to panels/."""
+    """Make a function (step, state) that logs the evaluation's means and writes its first pictures to panels/."""
     import jax
 
     from restore_jax.data.loader import evaluation_batches
@@ -261,7 +263,7 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
 
 
 def write_weights(path, state, task, config, log) -> pathlib.Path:
-    """The mean parameters and statistics (EMA) as a file that `restore-jax deblur --weights` takes."""
+    """Write the mean parameters and statistics (EMA) to a file that `restore-jax deblur --weights` takes."""
     import jax
 
     from restore_jax import weights

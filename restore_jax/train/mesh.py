@@ -1,6 +1,6 @@
-"""Which device holds what: a mesh of data x fsdp, batches split over both, parameters over fsdp or copied.
+"""Placement of arrays on devices: a mesh of data x fsdp, batches split over both, parameters over fsdp or copied.
 
-One device, eight GPUs or a pod are the same code: jax.jit sees global arrays and puts the communication in.
+The code is the same for one device, eight GPUs and a pod: jax.jit sees global arrays and adds the communication.
 """
 
 import jax
@@ -8,15 +8,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXES = ("data", "fsdp")
-MIN_SIZE = 1024  # parameters: smaller arrays are copied, splitting them costs more than it saves
+MIN_SIZE = 1024  # numbers; smaller arrays are copied, because splitting them costs more than it saves
 
 
 def make_mesh(fsdp: int = 1, devices=None) -> Mesh:
-    """Devices (default: all) as (data, fsdp); fsdp: over how many of them each parameter is split.
+    """Arrange devices (default: all) as (data, fsdp); each parameter is split over `fsdp` of them.
 
-    Raises ValueError if fsdp does not divide their number.
-
-    Devices stand in the order of their processes, so that a process holds consecutive rows of a batch.
+    Devices are in the order of their processes, so that a process holds consecutive rows of a batch. Raises ValueError
+    if fsdp does not divide their number.
     """
     devices = sorted(devices or jax.devices(), key=lambda d: (d.process_index, d.id))
     if fsdp < 1 or len(devices) % fsdp:
@@ -25,17 +24,17 @@ def make_mesh(fsdp: int = 1, devices=None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The same everywhere."""
+    """Return the sharding that copies an array to every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows over all devices."""
+    """Return the sharding that splits rows over all devices."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
 def partition(x, mesh: Mesh) -> PartitionSpec:
-    """How an array of a state is split: its largest side that fsdp divides. Small ones are copied."""
+    """Return how an array of a state is split: along its largest side that fsdp divides; small arrays are copied."""
     parts = mesh.shape["fsdp"]
     sides = [side if side % parts == 0 else 0 for side in x.shape]
     if parts == 1 or not any(sides) or np.prod(x.shape) < MIN_SIZE:
@@ -45,15 +44,15 @@ def partition(x, mesh: Mesh) -> PartitionSpec:
 
 
 def state_sharding(state, mesh: Mesh):
-    """A sharding for each array of a state, or of shapes like it, by `partition`.
+    """Return a sharding for each array of a state, or of shapes like it, by `partition`.
 
-    Optimiser and EMA arrays have their parameter's shape, hence its sharding.
+    Arrays of the optimiser and the EMA have their parameter's shape, and so its sharding.
     """
     return jax.tree.map(lambda x: NamedSharding(mesh, partition(x, mesh)), state)
 
 
 def abstract_on(mesh: Mesh, shapes):
-    """`shapes` (of jax.eval_shape on a state) with their shardings, as Orbax and jit take them."""
+    """Add shardings to the shapes of a state (from jax.eval_shape), as Orbax and jit take them."""
     return jax.tree.map(
         lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         shapes,
@@ -62,12 +61,12 @@ def abstract_on(mesh: Mesh, shapes):
 
 
 def shardings_of(tree):
-    """The sharding of every array, or abstract array, of a tree."""
+    """Return the sharding of every array, or abstract array, of a tree."""
     return jax.tree.map(lambda x: x.sharding, tree)
 
 
 def gathered(tree):
-    """Arrays over the mesh as NumPy, whole, in every process."""
+    """Gather arrays of the mesh as whole NumPy arrays in every process."""
 
     def one(x):
         return jax.jit(lambda x: x, out_shardings=replicated(x.sharding.mesh))(x)
@@ -76,6 +75,6 @@ def gathered(tree):
 
 
 def global_batch(batch, mesh: Mesh):
-    """This process's rows of a batch (NumPy) as arrays over the whole mesh; nothing is gathered."""
+    """Make arrays over the whole mesh from this process's rows of a batch (NumPy); nothing is gathered."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)

@@ -9,7 +9,7 @@ import optax.contrib
 
 
 def make_schedule(config) -> optax.Schedule:
-    """Constant, step (times config.decay at each boundary) or cosine to final_rate; before it a linear warm-up."""
+    """Return a schedule after a linear warm-up: constant, step (times config.decay at each boundary) or cosine."""
     rate, warm = config.rate, config.warmup_steps
     if config.schedule == "constant":
         schedule = optax.constant_schedule(rate)
@@ -24,13 +24,12 @@ def make_schedule(config) -> optax.Schedule:
 
 
 def make_optimizer(config) -> optax.GradientTransformation:
-    """Clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says.
+    """Return clipping by global norm, then RAdam, Adam, AdamW or Muon with decoupled weight decay, as config says.
 
-    config.decay_biases: whether arrays of one axis decay too. Identity filters are biases, which decay makes leaky.
-
-    config.skip_nonfinite: so many batches in a row may have gradients that are not finite; they change nothing.
-    config.groups: (pattern, factor) pairs; parameters whose path (such as "filter_encoder/conv1_1/kernel") a pattern
-    is found in have their rate multiplied by its factor, the first that fits; 0 freezes them.
+    config.decay_biases: whether arrays of one axis decay too. Decay would make identity filters, which are biases,
+    leak. config.skip_nonfinite: how many batches in a row may have gradients that are not finite; they change nothing.
+    config.groups: (pattern, factor) pairs. The first pattern that is found in a parameter's path (such as
+    "filter_encoder/conv1_1/kernel") multiplies its rate by the factor; 0 freezes it.
     Raises ValueError for an unknown name and, at init, for a pattern that fits no parameter.
     """
 
@@ -46,7 +45,7 @@ def make_optimizer(config) -> optax.GradientTransformation:
     if config.name not in rules:
         raise ValueError(f"optim.name is {config.name!r}, must be one of {', '.join(rules)}")
     chain = optax.chain(
-        _scale_groups(config.groups, frozen_only=True),  # what is frozen does not count in the norm
+        _scale_groups(config.groups, frozen_only=True),  # frozen parameters do not count in the norm
         optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
         rules[config.name](),
         optax.add_decayed_weights(config.weight_decay, None if config.decay_biases else _kernels)
@@ -59,7 +58,7 @@ def make_optimizer(config) -> optax.GradientTransformation:
 
 
 def _scale_groups(groups, frozen_only: bool = False) -> optax.GradientTransformation:
-    """Multiplies each parameter's update by the factor of its group; frozen_only: by 0 or 1."""
+    """Multiply each parameter's update by the factor of its group; frozen_only: by 0 or 1."""
 
     def init(params):
         paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in _leaves(params)]
@@ -88,12 +87,12 @@ def _kernels(params):
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
-ADAM_SHARE = 0.1  # of Muon's rate, for what Muon is not for
-MUON_MAX_FAN = 8  # outputs per input; heads that fan out further, like a filter predictor's, diverge under Muon
+ADAM_SHARE = 0.1  # Adam's rate as a fraction of Muon's, for parameters that Muon does not take
+MUON_MAX_FAN = 8  # outputs for each input; heads that fan out further, like a filter predictor's, diverge under Muon
 
 
 def _scale_by_muon():
-    """Muon for kernels, as matrices (inputs x outputs): in our short runs far ahead of Adam; Adam for the rest."""
+    """Return Muon for kernels, as matrices (inputs x outputs), and Adam for the rest; beats Adam in short runs."""
 
     def is_matrix(p):
         return p.ndim > 1 and p.shape[-1] <= MUON_MAX_FAN * math.prod(p.shape[:-1])
@@ -104,6 +103,6 @@ def _scale_by_muon():
             lambda p: dimensions(tuple(range(p.ndim - 1)), p.ndim - 1) if is_matrix(p) else None, params
         )
 
-    # Rates are 1 here: make_optimizer scales, and optax's minus sign is taken back.
+    # Rates are 1 here, because make_optimizer scales; optax's minus sign is undone.
     muon = optax.contrib.muon(1.0, muon_weight_dimension_numbers=matrices, adam_learning_rate=ADAM_SHARE)
     return optax.chain(muon, optax.scale(-1.0))

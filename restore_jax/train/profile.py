@@ -4,7 +4,10 @@ import jax
 
 
 class Profile:
-    """`with Profile((first, last), folder) as profile:` and `profile.before(step)` before each; (0, 0): none."""
+    """Profiles steps first to last: `with Profile((first, last), folder) as profile`, `profile.before(step)` each step.
+
+    (0, 0) profiles nothing.
+    """
 
     def __init__(self, steps, folder):
         self._first, self._last = steps
@@ -14,7 +17,7 @@ class Profile:
         return self
 
     def before(self, step: int) -> None:
-        """Starts before the first of the chosen steps, stops before the one after the last."""
+        """Start before the first of the chosen steps, stop before the one after the last."""
         if not self._running and step == self._first:
             jax.profiler.start_trace(self._folder)
             self._running = True

@@ -11,10 +11,13 @@ from jaxtyping import Array, Int
 
 @flax.struct.dataclass
 class TrainState:
-    """step: updates made. params: {"params": ...}, what is trained. statistics: the other collections of variables.
+    """The state of a run.
 
-    statistics are {"batch_stats": ...}, {} for a network without. ema: the exponential mean of both, what is evaluated
-    and shipped: mean parameters want mean statistics, those of the last ten batches err by more than the network does.
+    step: number of updates made.
+    params: {"params": ...}, the parameters that are trained.
+    statistics: the other collections of variables, {"batch_stats": ...}, or {}.
+    ema: the exponential mean of both, which is evaluated and shipped. Mean parameters need mean statistics: those of
+      the last ten batches err by more than the network does.
     optimizer: an optimiser state for each of the task's phases.
     """
 
@@ -26,7 +29,7 @@ class TrainState:
 
 
 def create_state(variables, optimizer: optax.GradientTransformation, phases) -> TrainState:
-    """A fresh state at step 0 of a network's variables; phases: of the task."""
+    """Make the state at step 0 from a network's variables; phases: the task's."""
     params = {"params": variables["params"]}
     statistics = {name: collection for name, collection in variables.items() if name != "params"}
     states = tuple(optimizer.init(part(params, trains)) for trains, _ in phases)
@@ -35,11 +38,11 @@ def create_state(variables, optimizer: optax.GradientTransformation, phases) -> 
 
 
 def part(params: dict, trains: tuple[str, ...]) -> dict:
-    """The modules (top-level names) of {"params": {...}} that a phase trains; () for all."""
+    """Return the modules (top-level names) of {"params": {...}} that a phase trains; () means all."""
     modules = params["params"]
     return {"params": {name: modules[name] for name in modules if not trains or name in trains}}
 
 
 def with_part(params: dict, changed: dict) -> dict:
-    """`params` with the modules of `changed` in place of its own."""
+    """Return `params` with the modules of `changed` in place of its own."""
     return {"params": {**params["params"], **changed["params"]}}

@@ -12,11 +12,12 @@ from restore_jax.train.state import TrainState, part, with_part
 
 
 def make_step(model, task, optimizer, config, mesh: Mesh, abstract: TrainState):
-    """A jitted function (state, batch) -> (state, metrics), both over `mesh`, the state laid out as `abstract` is.
+    """Make a jitted function (state, batch) -> (state, metrics), both over `mesh`, the state laid out as `abstract` is.
 
     Each of the task's phases updates its part of the parameters in turn, with an optimiser state of its own.
-    config.accumulate: the batch is taken in so many parts, one after another, and their gradients averaged.
-    Randomness is a function of config.seed, the step and the example's row: the same at any mesh and accumulation.
+    config.accumulate: number of parts that the batch is taken in, one after another; their gradients are averaged.
+    Randomness is a function of config.seed, the step and the example's row, so that it is the same for any mesh and any
+    accumulation.
     """
     shardings = shardings_of(abstract)
     phases = task.phases(config)
@@ -58,7 +59,7 @@ def make_step(model, task, optimizer, config, mesh: Mesh, abstract: TrainState):
             optimizers.append(optimizer_state)
             metrics |= values
             norms.append(optax.tree.norm(gradients))
-        # The mean reaches back at most a tenth of the run so far, so that it is of use early on.
+        # The mean reaches back at most a tenth of the run so far, so that it is useful early in a run.
         done = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, done / (done + 10.0))
         now = {**params, **statistics}
@@ -70,9 +71,9 @@ def make_step(model, task, optimizer, config, mesh: Mesh, abstract: TrainState):
 
 
 def map_examples(function, batch, keys, mesh: Mesh):
-    """function(example, key) of every row, each on the device that holds it.
+    """Apply function(example, key) to every row, each on the device that holds it.
 
-    On CPU one row at a time: what is rendered for a whole batch does not fit the cache.
+    On CPU it takes one row at a time: images rendered for a whole batch would not fit the cache.
     """
 
     def here(batch, keys):
@@ -84,7 +85,7 @@ def map_examples(function, batch, keys, mesh: Mesh):
 
 
 def _split(batch, keys, parts: int):
-    """(batch, keys) with a leading axis of parts: every n-th row, so that rows stay on their devices."""
+    """Split (batch, keys) into a leading axis of parts, each every n-th row, so that rows stay on their devices."""
 
     def one(x):
         return jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
@@ -93,7 +94,7 @@ def _split(batch, keys, parts: int):
 
 
 def _mean(function, parts):
-    """The mean of a function's results (trees of arrays) over the leading axis, one after another."""
+    """Average a function's results (trees of arrays) over the leading axis, one after another."""
 
     def add(total, part):
         return jax.tree.map(jnp.add, total, function(part)), None
