@@ -85,7 +85,7 @@ def deconvolved(
     """
     if not 0 < data_weight < np.inf:
         raise InputError(f"--data-weight {data_weight:g}: must be above 0")
-    reporter = reporter or Report(1, quiet=True)
+    reporter = reporter or Report(quiet=True)
     sigma = map_for(photo, pixels, map_path, progress=reporter.progress)
     reporter.status("deconvolving")
     return np.clip(np.asarray(deconvolve(pixels, sigma, weight=data_weight)), 0, 1)

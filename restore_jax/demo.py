@@ -5,10 +5,21 @@ measured with structured light. Focus lies between the motorcycle and the garage
 """
 
 import pathlib
+import time
 
+import imageio.v3 as iio
+import jax.numpy as jnp
 import numpy as np
+from scipy import ndimage
+from skimage import data
 
+from restore_jax import restore
+from restore_jax import weights as registry
 from restore_jax.cache import enable_compilation_cache
+from restore_jax.errors import InputError
+from restore_jax.metrics.images import psnr, ssim
+from restore_jax.ops.render import coc_from_disparity, render_coc
+from restore_jax.plots.panels import labelled
 
 MAX_COC = 12  # pixels: diameter of the circle of confusion where the blur is largest
 SIZE = (496, 736)  # pixels cut from the scene's 500 x 741
@@ -23,9 +34,6 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     Where no disparity was measured, it is that of the nearest measured pixel. A median over 5 x 5 pixels takes out
     strays at outlines: with a depth between the two sides, they would be sharp specks in the middle of blur.
     """
-    from scipy import ndimage
-    from skimage import data
-
     sharp, _, disparity = data.stereo_motorcycle()
     nearest = ndimage.distance_transform_edt(~np.isfinite(disparity), return_distances=False, return_indices=True)
     filled = ndimage.median_filter(disparity[tuple(nearest)].astype(np.float32), size=5)
@@ -63,18 +71,6 @@ def run(out, weights: str = "ifan") -> dict[str, float]:
 
     Raises InputError if the folder cannot be written or the weights cannot be loaded.
     """
-    import time
-
-    import imageio.v3 as iio
-    import jax.numpy as jnp
-
-    from restore_jax import restore
-    from restore_jax import weights as registry
-    from restore_jax.errors import InputError
-    from restore_jax.metrics.images import psnr, ssim
-    from restore_jax.ops.render import coc_from_disparity, render_coc
-    from restore_jax.plots.panels import labelled
-
     out = pathlib.Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True)

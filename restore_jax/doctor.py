@@ -7,6 +7,8 @@ import platform
 import sys
 from collections.abc import Callable
 
+import jax
+
 from restore_jax import weights
 from restore_jax.cache import cache_folder
 from restore_jax.errors import InputError
@@ -32,8 +34,6 @@ def examine(say: Callable[[str], None] = print) -> bool:
 
 
 def _say_devices(say) -> bool:
-    import jax
-
     try:
         devices = jax.devices()
     except RuntimeError as error:  # a platform that JAX_PLATFORMS asks for and that is not there

@@ -12,9 +12,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+from jax import export as jax_export
+
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
 from restore_jax.restore import MIN_SIDE, needs_views
+from restore_jax.video.engines import WINDOW
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 SUFFIX = ".jax_export"
@@ -70,9 +75,6 @@ def export(
     that take clips. Raises InputError for networks or sizes that cannot be exported, or a folder that cannot be
     written.
     """
-    import jax
-    from jax import export as jax_export
-
     network, kind = _kind(weights)
     unknown = [platform for platform in platforms if platform not in PLATFORMS]
     if unknown or not platforms:
@@ -106,8 +108,6 @@ def export(
 
 def _apply(model, params, names, output, *images):
     """What is exported. The weights are constants of the program, in the precision they are stored in."""
-    import jax.numpy as jnp
-
     found = model.apply(params, **dict(zip(names, images, strict=True)))
     found = (found[output] if isinstance(found, dict) else found).astype(jnp.float32)
     return jnp.clip(found, 0, 1) if output == "image" else found
@@ -131,12 +131,6 @@ def _kind(weights) -> tuple[str, Kind]:
 
 def _inputs(weights, network, kind, size, frames):
     """Names and shapes of the inputs. Raises InputError for sizes that the network does not take."""
-    import jax
-    import jax.numpy as jnp
-    from jax import export as jax_export
-
-    from restore_jax.video.engines import WINDOW
-
     multiple, own = kind.multiple, getattr(weights.model, "num_frames", None)
     if frames is not None and (not kind.clip or own):
         raise InputError(f"--frames: {weights.name} takes {f'{own} frames' if own else 'no clips'}")

@@ -10,8 +10,8 @@ class Reporter(Protocol):
 
     terminal: bool  # whether `status` may be called for every frame
 
-    def photo(self, name: str) -> None:
-        """Work on the file `name` begins."""
+    def photo(self, name: str, number: int = 1, total: int = 1) -> None:
+        """Work on the file `name` begins, the one of that number among `total`."""
 
     def status(self, text: str, slow: bool = False) -> None:
         """Say what comes next; `slow` if it takes long enough for a line in a log file."""
@@ -40,14 +40,14 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 class Report:
     """What the command is waiting for, on standard error: a bar on a terminal, elsewhere a line for what takes long."""
 
-    def __init__(self, photos: int, quiet: bool):
-        self.photos, self.quiet, self.number, self.name = photos, quiet, 0, ""
+    def __init__(self, quiet: bool = False):
+        self.quiet, self.number, self.photos, self.name = quiet, 0, 1, ""
         self.terminal = not quiet and sys.stderr.isatty()
         self.bar = None
 
-    def photo(self, name: str):
-        """The next photo begins."""
-        self.number, self.name = self.number + 1, name
+    def photo(self, name: str, number: int = 1, total: int = 1):
+        """Work on a file begins."""
+        self.name, self.number, self.photos = name, number, total
         self.status("reading")
 
     def status(self, text: str, slow: bool = False):

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from restore_jax import weights as registry
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
 from restore_jax.io.photos import from_float, to_float
@@ -225,8 +226,6 @@ def deblur(
     """
     array = _checked("image", image)
     if isinstance(weights, (str, os.PathLike)):
-        from restore_jax import weights as registry
-
         weights = registry.load(weights, "deblur")
     dual = needs_views(weights.model)
     if dual != (left is not None) or dual != (right is not None):

@@ -33,11 +33,11 @@ def ran(tmp_path_factory):
     (folder / "torch_ifan.py").write_text(STAND_IN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench_programs, "torch_file", lambda: folder / "torch_ifan.py")
-        patch.setattr(bench, "why_no_torch", lambda: None)
+        patch.setattr(bench_programs, "why_no_torch", lambda: None)
         patch.setattr(bench, "fresh_memory", lambda settings, torch: MEMORY[torch])
         printed = []
         patch.setattr("builtins.print", lambda *words, end="\n", file=None, **_: file or printed.append(*words or [""]))
-        assert bench.main(["ifan", "iac", "--torch", *TINY, "--json", str(folder / "bench.json")]) == 0
+        assert cli.main(["bench", "ifan", "iac", "--torch", *TINY, "--json", str(folder / "bench.json")]) == 0
     return "\n".join(printed), json.loads((folder / "bench.json").read_text())
 
 
@@ -146,13 +146,13 @@ def asked(monkeypatch):
 
 
 def test_the_defaults_are_the_published_network(asked):
-    assert bench.main([]) == 0
+    assert cli.main(["bench"]) == 0
     published = bench_programs.Settings(720, 1280, 32, 17, "float32")
     assert asked == [([published], ["ifan"], 5, False)]
 
 
 def test_full_adds_a_size_and_options_arrive(asked):
-    assert bench.main(["iac", "--full", "--dtype", "bfloat16", "--repeats", "2"]) == 0
+    assert cli.main(["bench", "iac", "--full", "--dtype", "bfloat16", "--repeats", "2"]) == 0
     settings, what, repeats, torch = asked[0]
     assert [(s.width, s.height, s.dtype) for s in settings] == [(1280, 720, "bfloat16"), (1680, 1120, "bfloat16")]
     assert (what, repeats, torch) == (["iac"], 2, False)
@@ -165,7 +165,7 @@ def test_without_pytorch_it_says_why(asked, absent, monkeypatch, capsys, tmp_pat
     else:
         monkeypatch.setattr(bench_programs.importlib.util, "find_spec", lambda name: "found")
         monkeypatch.setattr(bench_programs, "torch_file", lambda: tmp_path / "torch_ifan.py")
-    assert bench.main(["--torch"]) == 0
+    assert cli.main(["bench", "--torch"]) == 0
     assert asked[0][3] is False
     reason = {"torch": "PyTorch is not installed", "file": "torch_ifan.py is missing"}[absent]
     last = capsys.readouterr().out.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import types
@@ -15,7 +16,6 @@ import tifffile
 
 import restore_jax
 from restore_jax import cli, demo, models, restore, weights
-from restore_jax.bench import networks
 from restore_jax.plots import panels
 from restore_jax.train import loop
 
@@ -336,13 +336,81 @@ def test_weights_convert_passes_the_options_on(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().out == "out.safetensors\n"
 
 
-@pytest.mark.parametrize(("verb", "module"), [("train", loop), ("bench", networks)])
-def test_train_and_bench_get_their_arguments_untouched(verb, module, monkeypatch):
+def test_train_gets_its_config_with_what_overrides_it(monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "main", lambda argv: seen.append(argv))
-    assert cli.main([verb, "--config=configs/ifan.py:tiny", "--workdir=w", "-o", "x"]) == 0
-    assert cli.main([verb]) == 0
-    assert seen == [["--config=configs/ifan.py:tiny", "--workdir=w", "-o", "x"], []]
+    monkeypatch.setattr(loop, "train", lambda config, workdir: seen.append((config, workdir)))
+    line = "train --config.seed 7 --config=configs/ifan.py:tiny --workdir=w --config.optim.rate -1e-3 --config.remat"
+    assert cli.main(line.split()) == 0
+    ((config, workdir),) = seen
+    assert (config.seed, config.optim.rate, config.remat, config.total_steps, workdir) == (7, -1e-3, True, 20, "w")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("deblurr a.jpg", "did you mean deblur?"),
+        ("tabels", "did you mean tables?"),
+        (
+            "deblur a.jpg --wieghts x",
+            "restore-jax deblur: unrecognized arguments: --wieghts x; did you mean --weights?",
+        ),
+        ("weights lst", "did you mean list?"),
+        ("deblur a.jpg --dtype float23", "did you mean float32?"),
+        ("bench vsr --framse 3", "restore-jax bench vsr: unrecognized arguments: --framse 3; did you mean --frames?"),
+    ],
+)
+def test_a_misspelt_word_is_told_what_it_may_have_meant(line, told, capsys):
+    assert cli.main(line.split()) == 2
+    assert_one_line(capsys, told)
+
+
+def test_help_lists_every_verb_once_in_its_group(capsys):
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    for title, verbs in cli.GROUPS.items():
+        first = lines.index(f"{title}:") + 1
+        assert [line.split("  ")[1].strip() for line in lines[first : first + len(verbs)]] == list(verbs)
+    assert text.count("make defocused photos sharper") == 1
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_help_with_an_example_that_parses(verb, capsys):
+    assert cli.main([*verb.split(), "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"example: restore-jax {verb}" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_every_verb_and_its_options(shell, capsys):
+    assert cli.main(["--completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("deblur", "vsr", "convert", "data-weight", "all-conventions", "coordinator"):
+        assert word in script
+
+
+def test_bash_completes_verbs_options_and_files(capsys, tmp_path):
+    """As bash asks, where it is there."""
+    if (bash := shutil.which("bash")) is None:
+        pytest.skip("needs bash")
+    assert cli.main(["--completion", "bash"]) == 0
+    (tmp_path / "restore.sh").write_text(capsys.readouterr().out)
+    (tmp_path / "photo.jpg").touch()
+    script = """
+source ./restore.sh
+function_of=$(complete -p restore-jax | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+for line in "de" "deblur --wei" "deblur photo" "weights l"; do
+  COMP_WORDS=(restore-jax $line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMP_LINE="restore-jax $line"
+  COMP_POINT=${#COMP_LINE}; COMPREPLY=()
+  $function_of restore-jax "${COMP_WORDS[COMP_CWORD]}" ""; echo "${COMPREPLY[@]}"
+done
+"""
+    done = subprocess.run([bash, "--norc", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    verbs, options, files, kinds = (line.split() for line in done.stdout.splitlines())
+    assert {"deblur", "defocus", "depth", "demo"} == set(verbs)
+    assert options == ["--weights"]
+    assert files == ["photo.jpg"]
+    assert kinds == ["list"]
 
 
 @pytest.mark.parametrize(

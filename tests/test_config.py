@@ -242,6 +242,30 @@ def test_overrides_take_the_type_of_what_they_replace():
     assert config.is_locked
 
 
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        (["--config.seed", "7"], {"seed": 7}),
+        (["--config.optim.rate", "-1e-3", "--config.seed=7"], {"optim.rate": -1e-3, "seed": 7}),
+        (["--config.data.source", "a b"], {"data.source": "a b"}),
+        (["--config.remat"], {"remat": True}),
+        (["--config.remat", "--config.seed=7"], {"remat": True, "seed": 7}),
+        (["--config.remat", "true"], {"remat": True}),
+        (["--config.remat=true"], {"remat": True}),
+        (["--config.model.options.reblur=false"], {"model.options.reblur": False}),
+        (["--noconfig.model.options.reblur", "--config.seed", "7"], {"model.options.reblur": False, "seed": 7}),
+    ],
+)
+def test_overrides_are_written_as_users_of_config_flags_write_them(words, changed):
+    config = load("ifan.py", *words)
+    for name, value in changed.items():
+        node = config
+        for part in name.split("."):
+            node = node[part]
+        assert node == value
+        assert type(node) is type(value)
+
+
 def test_what_refers_to_another_setting_follows_it():
     config = load("ifan.py", "--config.total_steps=70", "--config.data.margin=24")
     assert (config.optim.total_steps, config.evaluation.data.margin) == (70, 24)
@@ -261,6 +285,8 @@ def test_what_refers_to_another_setting_follows_it():
         ("--config.seed", "--config.seed: unknown argument"),
         ("--rate=3", "--rate=3: unknown argument"),
         ("seed=3", "seed=3: unknown argument"),
+        ("--noconfig.seed", "--noconfig.seed: unknown argument"),
+        ("--noconfig.remat=1", "--noconfig.remat=1: unknown argument"),
     ],
 )
 def test_a_wrong_override_is_one_line(argument, said):

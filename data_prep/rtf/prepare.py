@@ -12,7 +12,9 @@ import argparse
 import pathlib
 import sys
 
+import cv2
 import numpy as np
+from scipy.io import loadmat
 
 from restore_jax.defocus import NOT_KNOWN, STEPS_PER_PIXEL, read_map
 from restore_jax.errors import InputError
@@ -66,7 +68,6 @@ def read_values(path: pathlib.Path) -> np.ndarray:
     """Read the map (h, w) float32 of a file. Raises InputError."""
     if path.suffix != ".mat":
         return read_map(path)
-    from scipy.io import loadmat
 
     try:
         found = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
@@ -90,8 +91,6 @@ def coded(sigma: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
 
 def write_codes(path: pathlib.Path, codes: np.ndarray) -> None:
     """Write a 16-bit grey PNG."""
-    import cv2
-
     atomic.write(path, cv2.imencode(".png", codes)[1].tobytes())
 
 

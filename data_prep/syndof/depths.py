@@ -6,7 +6,9 @@ its frame: a lens blurs it about the same, and the focus is drawn between the ex
 
 import re
 
+import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 DPT_TAG = b"PIEH"  # 202021.25 as a little-endian float
 MM_PER_UNIT = {"MPI": 1000.0, "SYNTHIA": 10.0, "Middlebury": 10.0}  # metres, centimetres, centimetres
@@ -35,8 +37,6 @@ def read_png(data: bytes) -> np.ndarray:
 
     65535 is sky. Raises ValueError.
     """
-    import cv2
-
     depth = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.dtype != np.uint16:
         raise ValueError("not a 16-bit PNG of depths")
@@ -79,8 +79,6 @@ def read_pfm(data: bytes, calibration: str) -> np.ndarray:
 
 def fill_holes(values: np.ndarray) -> np.ndarray:
     """Replace what is not finite in (h, w) by the nearest finite value, of which there must be one."""
-    from scipy.ndimage import distance_transform_edt
-
     unknown = ~np.isfinite(values)
     if not unknown.any():
         return values

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
+from skimage.metrics import structural_similarity
 
 from data_prep.syndof.tree import Pair, read_image
 
@@ -27,8 +29,6 @@ def dissimilar(
 
 def reduced(image: np.ndarray) -> np.ndarray:
     """Reduce an image to luminance, float32 in [0, 1], at most WIDTH pixels wide."""
-    import cv2
-
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     height, width = luminance.shape
     if width <= WIDTH:
@@ -38,8 +38,6 @@ def reduced(image: np.ndarray) -> np.ndarray:
 
 def similar(first: np.ndarray, second: np.ndarray, max_psnr: float = MAX_PSNR, max_ssim: float = MAX_SSIM) -> bool:
     """Say whether two frames of `reduced` exceed both thresholds; frames of different sizes never do."""
-    from skimage.metrics import structural_similarity
-
     if first.shape != second.shape:
         return False
     error = float(np.mean(np.square(first - second)))

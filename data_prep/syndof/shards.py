@@ -17,10 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from data_prep.syndof import lens as lenses
 from data_prep.syndof import selection, tree
+from data_prep.syndof.example import render
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
 
@@ -95,8 +97,6 @@ def shard_name(plan: Plan, number: int) -> str:
 
 def examples(plan: Plan, number: int, read: Callable[[str], bytes]) -> Iterator[tuple[str, dict]]:
     """Render each example of a shard, (index, {file: bytes}); the result depends on the arguments alone."""
-    from data_prep.syndof.example import render
-
     for index in range(number * EXAMPLES_A_SHARD, min(plan.count, (number + 1) * EXAMPLES_A_SHARD)):
         rng = lenses.generator(plan.seed, index)
         pair = plan.pairs[int(rng.integers(len(plan.pairs)))]
@@ -174,8 +174,6 @@ def read_shard(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def _png(image):
-    import cv2
-
     done, data = cv2.imencode(".png", image[..., ::-1])
     assert done
     return data.tobytes()

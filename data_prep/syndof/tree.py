@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from data_prep.headers import read_header
@@ -125,8 +126,6 @@ def read_pair(pair: Pair, read: Callable[[str], bytes]) -> tuple[np.ndarray, np.
 
 def read_image(data: bytes) -> np.ndarray:
     """Decode a PNG to (h, w, 3) uint8 RGB. Raises ValueError."""
-    import cv2
-
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError("not a readable image")

@@ -7,7 +7,12 @@ import pathlib
 from fractions import Fraction
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+from skimage import data
+
+from restore_jax import io, video
+from restore_jax.data.triple_camera import Options, triple_streams
 
 SIZE = (90, 120)  # (height, width) of the clips
 FRAMES, FPS = 12, Fraction(12)
@@ -25,12 +30,6 @@ class Examples(NamedTuple):
 
 def write(folder: pathlib.Path) -> Examples:
     """Writes them into a new folder."""
-    import cv2
-    from skimage import data
-
-    from restore_jax import io, video
-    from restore_jax.data.triple_camera import Options, triple_streams
-
     folder.mkdir()
     names = ("cat.png", "coffee_defocused.png", "coffee_wide.mp4", "coffee_longer_lens.mp4")
     found = Examples(*(folder / name for name in names))

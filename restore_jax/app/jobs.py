@@ -59,7 +59,7 @@ class Job:
         self._part: float | None = None
         self.lines: list[str] = []
 
-    def photo(self, name: str) -> None:
+    def photo(self, name: str, number: int = 1, total: int = 1) -> None:
         """Work on that file begins."""
         self.status("reading")
 

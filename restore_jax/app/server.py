@@ -12,7 +12,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from restore_jax.app import gate, jobs
+from restore_jax.app import examples, gate, jobs, page
+from restore_jax.app.sessions import Sessions
 from restore_jax.errors import InputError
 
 SWEEP = 60  # seconds between two looks for abandoned files
@@ -50,9 +51,6 @@ def _run(options: Options, port: int, root: pathlib.Path, stop: threading.Event)
     _prepare_gradio(root)
     import gradio as gr
     from starlette.middleware import Middleware
-
-    from restore_jax.app import examples, page
-    from restore_jax.app.sessions import Sessions
 
     sessions = Sessions(root)
     demo = page.build(sessions, options.limits, options.weights, examples.write(sessions.examples))

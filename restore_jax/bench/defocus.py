@@ -4,15 +4,15 @@ DMENet is beside the faster of two plain 3x3 convolutions in the same run, decon
 and its shrinkage alone, as many of them as the map needs.
 """
 
-import json
-import pathlib
-
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from restore_jax import models
 from restore_jax.bench import timing
 from restore_jax.bench.programs import PLAIN, Program, Settings, compiled, plain_convolutions, random
-from restore_jax.bench.report import machine, row
-from restore_jax.cli.arguments import Parser, new_file, positive, size_of
+from restore_jax.bench.report import row
+from restore_jax.ops import deconv
 from restore_jax.report import say
 
 DISSERTATION = 77.7  # seconds that it gives for an image of 1680x1120
@@ -29,10 +29,6 @@ def sigma_map(height: int, width: int) -> np.ndarray:
 
 def dmenet_program(height: int, width: int, width_divisor: int) -> Program:
     """The network with random weights on a random image."""
-    import jax
-
-    from restore_jax import models
-
     model = models.create("dmenet", width_divisor=width_divisor)
     image = jax.random.uniform(jax.random.key(0), (1, height, width, 3))
     variables = jax.device_put(timing.drawn_variables(model))
@@ -46,11 +42,6 @@ def dmenet_program(height: int, width: int, width_divisor: int) -> Program:
 
 def deconvolution_programs(height: int, width: int) -> list[Program]:
     """Deconvolution of a random image, and two parts of it by themselves, as often as it calls them."""
-    import jax
-    import jax.numpy as jnp
-
-    from restore_jax.ops import deconv
-
     image, sigma = random(0, "float32", height, width, 3), jnp.asarray(sigma_map(height, width))
     tile = random(1, "float32", deconv.TILE, 3, deconv.TILE)
     tiles, rounds = int(deconv.count_tiles(sigma)), len(deconv.BETAS)
@@ -96,24 +87,3 @@ def measure(size: tuple[int, int], deconvolved: tuple[int, int], width_divisor: 
     say(f"timing {len(programs)} programs in turn, {repeats} rounds and one to warm up")
     times = timing.in_turn([program.run for program in programs], repeats)
     return [row(*pair, {}) for pair in zip(programs, times, strict=True)]
-
-
-def main(argv: list[str]) -> int:
-    """Measures and prints what DMENet and deconvolution take, and writes --json."""
-    options = Parser(prog="restore-jax bench defocus", description=__doc__)
-    sizes = {"type": size_of(8), "metavar": "WxH"}
-    options.add_argument("--size", **sizes, default=(480, 640), help="of DMENet's image (640x480)")
-    options.add_argument("--deconvolved", **sizes, default=(1120, 1680), help="of the image deconvolved (1680x1120)")
-    options.add_argument("--width-divisor", type=positive, default=1, metavar="N", help="of DMENet's channels (1)")
-    options.add_argument("--repeats", type=positive, default=3, help="rounds (3)")
-    options.add_argument("--json", type=new_file, metavar="FILE", help="write what was measured there")
-    args = options.parse_args(argv)
-    rows = measure(args.size, args.deconvolved, args.width_divisor, args.repeats)
-    facts = machine()
-    print("{device}, {cpu}, {cores} cores, jax {jax}, Python {python}".format(**facts))
-    print("\n".join(lines(rows)))
-    if args.json:
-        pathlib.Path(args.json).write_text(
-            json.dumps({"command": argv, "machine": facts, "rows": rows}, indent=1) + "\n"
-        )
-    return 0

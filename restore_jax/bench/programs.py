@@ -11,7 +11,17 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from restore_jax import models
 from restore_jax.bench import timing
+from restore_jax.bench.macs import macs
+from restore_jax.ops.deform_conv import deform_conv
+from restore_jax.ops.filtering import iac, predict_and_iac
+from restore_jax.ops.matching import BLOCK, match_patches
+from restore_jax.ops.warp import gather_bilinear, taps
 
 PATCH = (8, 32)  # IAC's gradient step: batch, and side of the features, that of 256x256 pixels
 PLAIN = "3x3 convolution"
@@ -44,10 +54,6 @@ class Program(NamedTuple):
 # ------------------------------------------------------------------------------------------------------------ programs
 def compiled(name: str, size: str, function, *arguments, counted: bool = True) -> Program:
     """`function` compiled for `arguments`; running it waits for the result. counted: its MACs, which no loop tells."""
-    import jax
-
-    from restore_jax.bench.macs import macs
-
     start = time.perf_counter()
     executable = jax.jit(function).lower(*arguments).compile()
     compile_seconds = time.perf_counter() - start
@@ -64,16 +70,12 @@ def compiled(name: str, size: str, function, *arguments, counted: bool = True) -
 
 def random(seed: int, dtype: str, *shape: int, scale: float = 1.0):
     """Uniform random numbers in [-scale, scale) on the device."""
-    import jax.numpy as jnp
-    import numpy as np
-
     numbers = np.random.default_rng(seed).random(shape, np.float32)
     return jnp.asarray(2 * scale * numbers - scale, jnp.dtype(dtype))
 
 
 def plain_convolutions(s: Settings) -> list[Program]:
     """3x3 convolutions as the network has them: all channels at 1/8 of the size, and the fewest at full size."""
-    import jax
 
     def convolve(x, kernel):
         return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -97,9 +99,6 @@ def iac_arguments(s: Settings, batch: int, height: int, width: int):
 
 def iac_programs(s: Settings) -> list[Program]:
     """IAC on one image, and its gradient step on a batch of patches beside the forward pass alone."""
-    import jax
-
-    from restore_jax.ops.filtering import iac, predict_and_iac
 
     def gradient(function):
         return lambda seed, *arguments: jax.vjp(function, *arguments)[1](seed)
@@ -119,11 +118,6 @@ def iac_programs(s: Settings) -> list[Program]:
 
 def matching_programs() -> list[Program]:
     """RefVSR's search of 270x480 features in 135x240, and its matrix product alone, reduced to maxima by blocks."""
-    import jax
-    import jax.numpy as jnp
-
-    from restore_jax.ops.matching import BLOCK, match_patches
-
     (rows, columns), depth = BLOCK, 9 * 16
 
     def product(query, reference):
@@ -141,12 +135,6 @@ def matching_programs() -> list[Program]:
 
 def deform_programs() -> list[Program]:
     """EDVR-M's deformable convolution of 160x90 features, and one that gathers tap by tap; gradient steps of both."""
-    import jax
-    import jax.numpy as jnp
-
-    from restore_jax.ops.deform_conv import deform_conv
-    from restore_jax.ops.warp import gather_bilinear, taps
-
     height, width, c, groups = 90, 160, 64, 8
 
     def by_tap(x, offsets, masks, kernel):
@@ -182,11 +170,6 @@ def deform_programs() -> list[Program]:
 
 def ifan_program(s: Settings) -> Program:
     """The network with random weights on a random image."""
-    import jax
-    import jax.numpy as jnp
-
-    from restore_jax import models
-
     options = {"width": s.channels, "num_filters": s.filters}
     model = models.create("ifan", dtype=jnp.dtype(s.dtype), **options)
     image = jax.random.uniform(jax.random.key(0), (1, s.height, s.width, 3))
@@ -256,8 +239,6 @@ def print_memory(settings: tuple, torch: bool) -> None:
     s = Settings(*settings)
     memory = timing.memory_of((torch_program(s, "ifan") if torch else ifan_program(s)).run)
     if not torch:
-        import jax
-
         device = jax.devices()[0].memory_stats() or {}
         if "peak_bytes_in_use" in device:
             memory["device"] = device["peak_bytes_in_use"]

@@ -3,14 +3,15 @@
 Both blur the same scene of 350 layers, one image at a time, in the same run; memory is that of a process of our own.
 """
 
-import json
-import pathlib
 import statistics
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from restore_jax.bench import timing
-from restore_jax.cli.arguments import Parser, new_file, positive, size_of
+from restore_jax.ops.render_layers import render_layers
 
 MAX_SIGMA = 7.0
 
@@ -30,8 +31,6 @@ def scene(height: int, width: int, num_layers: int):
 
 def layer_loop(image, layer, sigma):
     """The same in a straightforward way: each layer's colours and mask blurred over the whole image."""
-    from scipy.ndimage import gaussian_filter
-
     seen = np.concatenate([image, np.ones_like(image[..., :1])], -1)
     out = np.zeros_like(seen)
     for n in np.unique(layer)[::-1]:
@@ -43,11 +42,6 @@ def layer_loop(image, layer, sigma):
 
 def measure(height: int, width: int, num_layers: int, repeats: int, loop: bool = True) -> dict:
     """images_a_minute of ours and the loop (medians of `repeats` rounds), their ratio, largest difference, bytes."""
-    import jax
-    import jax.numpy as jnp
-
-    from restore_jax.ops.render_layers import render_layers
-
     arrays = scene(height, width, num_layers)
     render = jax.jit(render_layers, static_argnames="max_sigma")
     given = [jnp.asarray(array) for array in arrays]
@@ -63,26 +57,3 @@ def measure(height: int, width: int, num_layers: int, repeats: int, loop: bool =
     times = timing.in_turn([ours, lambda: layer_loop(*arrays)], repeats)
     rates = [60 / statistics.median(column) for column in times]
     return found | {"images_a_minute": rates[0], "loop_images_a_minute": rates[1], "ratio": rates[0] / rates[1]}
-
-
-def main(argv: list[str]) -> int:
-    """Measures and prints one line, and writes --json."""
-    parser = Parser(prog="restore-jax bench render", description=__doc__)
-    parser.add_argument("--size", type=size_of(), default=(436, 1024), metavar="WxH", help="of the image (1024x436)")
-    parser.add_argument("--layers", type=positive, default=350, metavar="N", help="of depth (350)")
-    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="rounds (1: the loop takes a minute)")
-    parser.add_argument("--no-loop", action="store_true", help="ours alone")
-    parser.add_argument("--json", type=new_file, metavar="FILE", help="write what was measured there")
-    args = parser.parse_args(argv)
-    height, width = args.size
-    if args.layers < 2:
-        parser.error("--layers: at least 2")
-    found = measure(height, width, args.layers, args.repeats, not args.no_loop)
-    line = f"render {width}x{height}, {args.layers} layers: {found['images_a_minute']:.1f} images/minute"
-    if "ratio" in found:
-        line += f", NumPy/SciPy loop {found['loop_images_a_minute']:.2f}: {found['ratio']:.1f} times as fast"
-        line += f", largest difference {found['largest_difference']:.1e}"
-    print(f"{line}, peak {found['peak_bytes'] / 1e9:.2f} GB")
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(found | {"command": argv}, indent=1) + "\n")
-    return 0

@@ -6,6 +6,8 @@ import platform
 import statistics
 from typing import Any
 
+import jax
+
 from restore_jax.bench.programs import DEFORM, MATCHING, PRODUCT, TAP_LOOP, TORCH, Program
 
 
@@ -74,8 +76,6 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def machine() -> dict[str, Any]:
     """Returns what the numbers were measured on: device, processor, cores, versions of JAX and Python."""
-    import jax
-
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines() if pathlib.Path("/proc/cpuinfo").is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {

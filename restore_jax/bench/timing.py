@@ -10,6 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+import jax
+import numpy as np
+
+from restore_jax.models import variable_shapes
+
 ENOUGH = 0.05  # seconds; what is quicker is run several times in a row and divided
 
 
@@ -67,11 +72,6 @@ def drawn_variables(model) -> dict:
 
     Drawn here because flax's initialisers would take seconds to compile.
     """
-    import jax
-    import numpy as np
-
-    from restore_jax.models import variable_shapes
-
     rng = np.random.default_rng(0)
 
     def drawn(leaf):

@@ -1,343 +1,61 @@
-"""restore-jax VERB: parse, call, report. No arithmetic here; verbs import what is heavy, so that --help is quick.
+"""The command line, `restore-jax VERB`: each verb is a file here that parses, calls one job, and reports.
 
-Exit codes: 0 ok; 2 bad input or usage, one line that names the file and the reason; 1 a failure of ours; 130 Ctrl-C;
-141 where nobody reads on, as in | head.
+Only the chosen verb's file is imported, and what is heavy only when it runs, so that --help is quick. Exit codes: 0 ok;
+2 bad input or usage, one line that names the file and the reason; 1 a failure of ours; 130 Ctrl-C; 141 where nobody
+reads on, as in | head.
 """
 
 import argparse
-import dataclasses
+import importlib
 import os
-import pathlib
 import sys
-import time
 import warnings
 
-from restore_jax.cache import enable_compilation_cache
-from restore_jax.cli import app as cli_app
-from restore_jax.cli import data as cli_data
-from restore_jax.cli import defocus as cli_defocus
-from restore_jax.cli import evaluate as cli_evaluate
-from restore_jax.cli import export as cli_release
-from restore_jax.cli import tables as cli_tables
-from restore_jax.cli import vsr as cli_vsr
-from restore_jax.cli.arguments import Parser
+from restore_jax.cli.arguments import Parser, add_verb
 from restore_jax.errors import InputError
 from restore_jax.version import __version__
 
-OURS = ("_deblurred", "_compare")  # what deblur appends to names; a folder's files that end so are not taken as input
-
-
-# -------------------------------------------------------------------------------------------------------------- deblur
-def targets(photos: list[pathlib.Path], out: str | None, compare: bool, several: bool) -> list[tuple]:
-    """(photo, output, comparison or None) for each photo. Raises InputError where a file would be lost."""
-    from restore_jax.io.photos import FORMATS
-
-    folder = out is not None and (several or out.endswith(("/", os.sep)) or pathlib.Path(out).is_dir())
-    if several and folder and not pathlib.Path(out).is_dir() and pathlib.Path(out).suffix.lower() in FORMATS:
-        raise InputError(f"{out}: one file, but several photos: give a folder")
-    jobs, taken = [], {}
-    originals = {photo.resolve() for photo in photos}
-    for photo in photos:
-        if out is None or folder:
-            parent = pathlib.Path(out) if folder else photo.parent
-            output, stem = parent / f"{photo.stem}{OURS[0]}{photo.suffix}", photo.stem
-        else:
-            output = pathlib.Path(out)
-            stem = output.stem
-            if not output.suffix:
-                raise InputError(f"{out}: needs an ending such as {photo.suffix}, or / at the end for a folder")
-        comparison = output.with_name(f"{stem}{OURS[1]}{output.suffix}") if compare else None
-        for path in filter(None, (output, comparison)):
-            if path.resolve() in originals:
-                raise InputError(f"{path}: is an input and would be overwritten; choose another -o")
-            if path.resolve() in taken:
-                raise InputError(f"{path}: both {taken[path.resolve()]} and {photo} would be written there")
-            taken[path.resolve()] = photo
-        jobs.append((photo, output, comparison))
-    return jobs
-
-
-def chosen(arguments: list[str]) -> tuple[list[pathlib.Path], int]:
-    """The photos the arguments stand for, without what deblur itself wrote beside them, and how many those were."""
-    from restore_jax import io
-
-    named = {pathlib.Path(argument).resolve() for argument in arguments}
-    found = io.find_photos(arguments)
-
-    def ours(path):
-        original = path.with_name(path.stem.removesuffix(OURS[0]).removesuffix(OURS[1]) + path.suffix)
-        return path.stem.endswith(OURS) and (path.resolve() not in named or original in found)
-
-    photos = [path for path in found if not ours(path)]
-    if not photos:
-        raise InputError(f"{arguments[0]}: holds no photos besides earlier results")
-    return photos, len(found) - len(photos)
-
-
-def deblur(args) -> int:
-    """restore-jax deblur."""
-    from restore_jax import io
-    from restore_jax.report import Report
-
-    if (args.left is None) != (args.right is None):
-        raise InputError("--left and --right: dual-pixel views come in pairs, give both")
-    photos, skipped = chosen(args.photo)
-    several = len(photos) > 1 or pathlib.Path(args.photo[0]).is_dir()
-    if several and args.left is not None:
-        raise InputError("--left and --right: belong to one photo, give just one")
-    if args.map is not None and (several or args.method != "deconv"):
-        raise InputError(f"{args.map}: --map belongs to one photo and --method deconv")
-    jobs, failures = [], []
-    for job in targets(photos, args.out, args.compare, several):
-        try:
-            for path in filter(None, job[1:]):
-                io.check_writable(path)
-            jobs.append(job)
-        except InputError as error:
-            failures.append(str(error))
-    if not jobs:
-        raise InputError(failures[0])
-
-    report = Report(len(jobs), args.quiet)
-    if skipped:
-        report.done(f"skipping {skipped} earlier results (*{OURS[0]}, *{OURS[1]})")
-    try:
-        loaded = None if args.method == "deconv" else loaded_for(args, report)
-        for photo, output, comparison in jobs:
-            report.photo(photo.name)
-            try:
-                deblur_one(args, report, loaded, photo, output, comparison)
-            except InputError as error:
-                failures.append(str(error))
-    finally:
-        report.clear()
-    for failure in failures:
-        print(f"restore-jax: {failure}", file=sys.stderr)
-    if failures and len(photos) > 1:
-        report.done(f"{len(photos) - len(failures)} of {len(photos)} photos restored")
-    return 2 if failures else 0
-
-
-def loaded_for(args, report):
-    """The weights, of the kind that fits the views given."""
-    report.status(f"loading weights {args.weights}")
-    from restore_jax import restore, weights
-
-    restore.plan(restore.MIN_SIDE, restore.MIN_SIDE, args.tile)  # refuses an unusable --tile
-    enable_compilation_cache()
-    loaded = weights.load(args.weights, "deblur")
-    dual = restore.needs_views(loaded.model)
-    if args.left and not dual:
-        raise InputError(f"{args.weights}: weights for single photos, they cannot use --left and --right")
-    if dual and not args.left:
-        raise InputError(f"{args.weights}: weights for dual-pixel photos, they need --left and --right")
-    return loaded
-
-
-def deblur_one(args, report, loaded, photo, output, comparison):
-    """Restores one photo and writes it, and its comparison if that is a path."""
-    from restore_jax import defocus, io, restore
-
-    began = time.monotonic()
-    picture = io.read_photo(photo)
-    if loaded is None:
-        result = defocus.deconvolved(photo, picture.pixels, args.map, args.data_weight, report)
-    else:
-        views = {name: io.read_photo(getattr(args, name)).pixels for name in ("left", "right") if getattr(args, name)}
-        options = {"views": views, "tile": args.tile, "dtype": args.dtype, "progress": report.progress}
-        try:
-            result = restore.restore(loaded.model, loaded.params, picture.pixels, **options)
-        except InputError as error:
-            raise InputError(f"{photo}: {error}") from None
-    report.status("writing")
-    io.write_photo(output, result, like=picture)
-    height, width = result.shape[:2]
-    report.done(f"{output}  {width}x{height}, {time.monotonic() - began:.1f} s")
-    if comparison is not None:
-        from restore_jax.plots.panels import side_by_side
-
-        alpha = None if picture.alpha is None else side_by_side(picture.alpha, picture.alpha)
-        pair = side_by_side(picture.pixels, result)
-        io.write_photo(comparison, pair, like=dataclasses.replace(picture, alpha=alpha))
-        report.done(f"{comparison}")
-
-
-# ---------------------------------------------------------------------------------------------------------- other verbs
-def weights_list(args) -> int:
-    """restore-jax weights list."""
-    from restore_jax import weights
-    from restore_jax.report import columns
-
-    head = ("name", "model", "size", "gain", "licence")
-    rows = [head, *(tuple(str(card.get(name, "-")) for name in head) for card in weights.list_shipped())]
-    print("\n".join(columns(rows)))
-    return 0
-
-
-def weights_card(args) -> int:
-    """restore-jax weights card."""
-    import json
-
-    from restore_jax import weights
-
-    print(json.dumps(weights.card(args.name), indent=2, ensure_ascii=False))
-    return 0
-
-
-def weights_verify(args) -> int:
-    """restore-jax weights verify."""
-    from restore_jax import weights
-
-    for name in [args.name] if args.name else [card["name"] for card in weights.list_shipped()]:
-        print(f"{name}: ok, sha256 {weights.verify(name)}")
-    return 0
-
-
-def weights_convert(args) -> int:
-    """restore-jax weights convert."""
-    from restore_jax import weights
-    from restore_jax.report import say
-
-    ema = {"ema": True} if args.ema else {}
-    for note in weights.convert_files(args.model, args.file, args.out, **ema, **dict(args.option)) or ():
-        say(note)
-    print(args.out)
-    return 0
-
-
-def demo(args) -> int:
-    """restore-jax demo."""
-    from restore_jax import demo
-
-    demo.run(args.out, weights=args.weights)
-    return 0
-
-
-def train(args) -> int:
-    """restore-jax train: the arguments go on to the loop's own parser."""
-    from restore_jax.train import loop
-
-    return loop.main(args.rest) or 0
-
-
-def bench(args) -> int:
-    """restore-jax bench: the arguments go on to the benchmarks' own parsers."""
-    from restore_jax.bench import networks
-
-    return networks.main(args.rest) or 0
-
-
-# -------------------------------------------------------------------------------------------------------------- parsing
-def tile_size(text: str):
-    """--tile: auto or a number."""
-    if text == "auto":
-        return text
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not auto or a number of pixels")
-    return int(text)
-
-
-def option(text: str):
-    """KEY=VALUE, the value a number or True/False where it reads as one."""
-    import ast
-
-    key, equals, value = text.partition("=")
-    if not (equals and key.isidentifier()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value
-
-
-def parser() -> argparse.ArgumentParser:
-    """All verbs."""
-    top = Parser(
-        prog="restore-jax",
-        description="Restores defocused photographs and enlarges videos.",
-        epilog="example: restore-jax deblur photo.jpg    (restore-jax VERB --help says more)",
-    )
-    top.add_argument("--version", action="version", version=f"restore-jax {__version__}")
-    verbs = top.add_subparsers(metavar="VERB", required=True)
-
-    def verb(parent, name, run, text, example):
-        sub = parent.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example: {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(run=run)
-        return sub
-
-    sub = verb(verbs, "deblur", deblur, "make defocused photos sharper", DEBLUR_EXAMPLES)
-    sub.add_argument("photo", nargs="+", metavar="PHOTO", help="files, folders or glob patterns")
-    sub.add_argument("-o", "--out", help="output file; a folder for several photos (default: beside the photo)")
-    sub.add_argument("--weights", default="ifan", metavar="NAME|FILE", help="see weights list (default: ifan)")
-    sub.add_argument("--left", metavar="L", help="left dual-pixel view, for weights made for them")
-    sub.add_argument("--right", metavar="R", help="right dual-pixel view")
-    sub.add_argument("--method", choices=("network", "deconv"), default="network", help="deconv: by a defocus map")
-    sub.add_argument("--map", metavar="MAP", help="of restore-jax defocus, for deconv; else it is estimated")
-    sub.add_argument("--data-weight", type=float, default=420.0, metavar="L", help="of deconv: more is sharper (420)")
-    sub.add_argument("--compare", action="store_true", help="write NAME_compare.EXT too: photo and result in a row")
-    sub.add_argument("--tile", type=tile_size, default="auto", metavar="auto|N", help="side computed at once, pixels")
-    sub.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="what it is computed in")
-    sub.add_argument("--quiet", action="store_true", help="print errors only")
-
-    sub = verb(verbs, "weights", None, "list, show, check and convert weights", "restore-jax weights list")
-    kinds = sub.add_subparsers(metavar="VERB", required=True)
-    verb(kinds, "list", weights_list, "list the weights that ship", "restore-jax weights list")
-    sub = verb(kinds, "card", weights_card, "how weights were made, and their licence", "restore-jax weights card ifan")
-    sub.add_argument("name", metavar="NAME|FILE")
-    sub = verb(kinds, "verify", weights_verify, "check weights against their sha256", "restore-jax weights verify ifan")
-    sub.add_argument("name", nargs="?", metavar="NAME", help="default: all that ship")
-    example = "restore-jax weights convert ifan IFAN.pytorch -o ifan.safetensors --option variant=released"
-    sub = verb(kinds, "convert", weights_convert, "convert a published checkpoint", example)
-    sub.add_argument("model", metavar="MODEL", help="the network, such as ifan")
-    sub.add_argument("file", nargs="+", metavar="FILE", help=".pytorch, .pth or .npz (the first two need torch)")
-    sub.add_argument("-o", "--out", required=True, metavar="OUT.safetensors")
-    sub.add_argument("--ema", action="store_true", help="prefer weights averaged over the training, if it holds both")
-    sub.add_argument(
-        "--option", action="append", type=option, default=[], metavar="KEY=VALUE", help="of the network; repeatable"
-    )
-
-    text = "defocus a photograph of measured depth, restore it, and compare with the truth"
-    sub = verb(verbs, "demo", demo, text, "restore-jax demo -o demo")
-    sub.add_argument("-o", "--out", default="demo", metavar="DIR", help="folder for the pictures (default: demo)")
-    sub.add_argument("--weights", default="ifan", metavar="NAME|FILE", help="default: ifan")
-
-    example = "restore-jax train --config=configs/ifan.py:tiny --workdir=runs/tiny"
-    sub = verb(verbs, "train", train, "train a network; takes the arguments of python -m restore_jax.train", example)
-    sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="--config=FILE --workdir=DIR ...")
-    sub = verb(verbs, "bench", bench, "measure speed and memory on this machine", "restore-jax bench")
-    sub.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
-    cli_defocus.add_verbs(verbs, verb)
-    cli_data.add_verbs(verbs, verb)
-    cli_evaluate.add_verbs(verbs, verb)
-    cli_tables.add_verbs(verbs, verb)
-    cli_vsr.add_verbs(verbs, verb)
-    cli_app.add_verbs(verbs, verb)
-    cli_release.add_verbs(verbs, verb)
-    return top
-
-
-DEBLUR_EXAMPLES = """restore-jax deblur photo.jpg                     writes photo_deblurred.jpg
-         restore-jax deblur photo.jpg --method deconv     by an estimated defocus map, without a deblurring network
-         restore-jax deblur holiday/ -o sharper/ --compare
-         restore-jax deblur photo.png --left photo_l.png --right photo_r.png --weights dual.safetensors"""
+# The verbs by what people do: {verb: its line in --help}. `restore-jax a b` is in cli/a_b.py: EXAMPLES,
+# add_arguments(parser) and run(args).
+GROUPS = {
+    "restore photographs and videos": {
+        "deblur": "make defocused photos sharper",
+        "vsr": "enlarge a video with the help of a longer lens",
+        "defocus": "estimate how blurred each pixel is",
+        "magnify": "blur what is out of focus more",
+        "depth": "order pixels by depth, by their blur",
+        "app": "open a local web page to deblur, magnify and enlarge",
+    },
+    "train and measure": {
+        "train": "train a network; python -m restore_jax.train does the same",
+        "evaluate": "measure methods on data whose truth is known",
+        "tables": "fill in the dissertation's tables",
+    },
+    "data": {
+        "data": "list, check and build datasets",
+    },
+    "tools": {
+        "weights": "list, show, check and convert weights",
+        "export": "write a network as a program that runs without this package",
+        "bench": "measure speed and memory on this machine",
+        "bench train": "measure images a second, waiting for data, and memory of the training loop",
+        "bench render": "measure images a minute of SYNDOF's renderer, beside a loop in NumPy and SciPy",
+        "bench defocus": "measure DMENet and deconvolution by a map, and what their time goes into",
+        "bench vsr": "measure seconds a frame and memory of reference-based video super-resolution",
+        "doctor": "say what this machine has, and check the weights",
+        "demo": "defocus a photograph of measured depth, restore it, and compare with the truth",
+    },
+}
+VERBS = {verb: line for group in GROUPS.values() for verb, line in group.items()}
+SHELLS = ("bash", "zsh", "fish")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run a command line and return its exit code."""
     # What JAX says about a damaged or unwritable cache is no matter for who wants a photo: it compiles again.
     warnings.filterwarnings("ignore", message=".*persistent compilation cache")
-    argv = sys.argv[1:] if argv is None else argv
     try:
-        # These two have parsers of their own, which only they import.
-        if argv and argv[0] in PASSED_ON:
-            return PASSED_ON[argv[0]](argparse.Namespace(rest=argv[1:]))
-        args = parser().parse_args(argv)
+        args = parse(sys.argv[1:] if argv is None else argv)
         return args.run(args)
     except InputError as error:
         print(f"restore-jax: {error}", file=sys.stderr)
@@ -351,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as leaving:  # argparse: --help, --version or a usage error, said already
         return leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:
-        if (line := _of_the_files(error)) and not os.environ.get("RESTORE_JAX_DEBUG"):
+        if (line := _file_trouble(error)) and not os.environ.get("RESTORE_JAX_DEBUG"):
             print(f"restore-jax: {line}", file=sys.stderr)
             return 2
         if os.environ.get("RESTORE_JAX_DEBUG"):
@@ -364,12 +82,82 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _of_the_files(error: Exception) -> str | None:
-    """What is wrong with a name a person gave, where the file system found it first."""
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parse a command line: `run(args)` does what it says, `words` are those after the verb.
+
+    What a verb does not know goes to `overrides` of the verbs that have them, and is refused elsewhere.
+    """
+    argv = list(argv)
+    if " ".join(argv[:2]) in VERBS:
+        argv[:2] = [" ".join(argv[:2])]
+    args, rest = parser(argv[0] if argv else "").parse_known_args(argv)
+    args.words = argv[0].split()[1:] + argv[1:]
+    if "overrides" in args:
+        args.overrides = rest
+    elif rest:
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
+
+
+def parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """Make the parser of all verbs, of which only `chosen` knows its arguments.
+
+    With None every verb of one word knows them, as completion needs it.
+    """
+    listing = "\n\n".join(
+        f"{title}:\n" + "\n".join(f"  {verb:14} {line}" for verb, line in group.items())
+        for title, group in GROUPS.items()
+    )
+    top = Parser(
+        prog="restore-jax",
+        usage="restore-jax [-h] [--version] [--completion SHELL] VERB ...",
+        description=f"Restores defocused photographs and enlarges videos.\n\n{listing}",
+        epilog="example: restore-jax deblur photo.jpg    (restore-jax VERB --help says more)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"restore-jax {__version__}")
+    help = f"print what lets a shell complete command lines: {', '.join(SHELLS)}"
+    top.add_argument("--completion", action=_Completion, choices=SHELLS, metavar="SHELL", help=help)
+    hidden = None if chosen is None else argparse.SUPPRESS  # the groups above list the verbs
+    verbs = top.add_subparsers(metavar="VERB", required=True, help=hidden, prog=top.prog, parser_class=Parser)
+    for verb, line in VERBS.items():
+        if chosen is None and " " in verb:
+            continue
+        if chosen not in (None, verb):
+            add_verb(verbs, verb, line)
+            continue
+        module = importlib.import_module(f"{__name__}.{verb.replace(' ', '_')}")
+        add_verb(verbs, verb, line, module.add_arguments, module.EXAMPLES, module.run)
+    return top
+
+
+class _Completion(argparse.Action):
+    """Prints the script for a shell and leaves."""
+
+    def __call__(self, top, namespace, shell, option_string=None):
+        import shtab  # only here
+
+        whole = parser()
+        _complete_files(whole)
+        print(shtab.complete(whole, shell))
+        top.exit()
+
+
+def _complete_files(whole: argparse.ArgumentParser) -> None:
+    """Let every argument that takes any text be completed by the names of files."""
+    import shtab
+
+    for action in whole._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                _complete_files(sub)
+        elif action.nargs != 0 and action.choices is None and action.type is None:
+            action.complete = shtab.FILE
+
+
+def _file_trouble(error: Exception) -> str | None:
+    """Return what is wrong with a name a person gave, where the file system found it first."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
-    said = str(error)
-    return said if isinstance(error, RuntimeError) and said.startswith("Symlink loop") else None
-
-
-PASSED_ON = {"train": train, "bench": bench}
+    text = str(error)
+    return text if isinstance(error, RuntimeError) and text.startswith("Symlink loop") else None

@@ -15,24 +15,23 @@ page is closed, and with the server. A photograph takes 1 GB of memory and 0.1 G
 CPU core about 10 s a megapixel; a clip what restore-jax vsr takes."""
 
 
-def add_verbs(verbs, verb) -> None:
-    """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
-    sub = verb(verbs, "app", app, "open a local web page to deblur, magnify and enlarge", EXAMPLES)
-    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); 0.0.0.0 is all")
-    sub.add_argument("--port", type=int, default=7860, help="to listen on (7860); 0 is any free one")
-    sub.add_argument("--open", action="store_true", help="open a browser")
-    sub.add_argument(
+def add_arguments(parser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); 0.0.0.0 is all")
+    parser.add_argument("--port", type=int, default=7860, help="to listen on (7860); 0 is any free one")
+    parser.add_argument("--open", action="store_true", help="open a browser")
+    parser.add_argument(
         "--max-megapixels", type=float, default=34.0, metavar="M", help="of a photograph, of an enlarged frame (34)"
     )
-    sub.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="of a clip (20)")
-    sub.add_argument("--max-minutes", type=float, default=15.0, metavar="M", help="of computing a result (15)")
-    sub.add_argument("--queue", type=int, default=16, metavar="N", help="jobs that may wait (16)")
+    parser.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="of a clip (20)")
+    parser.add_argument("--max-minutes", type=float, default=15.0, metavar="M", help="of computing a result (15)")
+    parser.add_argument("--queue", type=int, default=16, metavar="N", help="jobs that may wait (16)")
     help = "for deblur, map or video; see weights list"
-    sub.add_argument("--weights", action="append", default=[], metavar="TASK=NAME|FILE", help=help)
+    parser.add_argument("--weights", action="append", default=[], metavar="TASK=NAME|FILE", help=help)
 
 
-def app(args) -> int:
-    """restore-jax app."""
+def run(args) -> int:
+    """Serve the page until it is stopped."""
     for name in ("max_megapixels", "max_seconds", "max_minutes", "queue"):
         value = getattr(args, name)
         if not value > 0:

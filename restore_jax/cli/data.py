@@ -1,50 +1,66 @@
-"""restore-jax data: list, check and build the datasets of data_prep. Imports nothing heavy until a verb runs."""
+"""restore-jax data lists, checks and builds the datasets of data_prep, and aligns and renders pairs of photographs."""
+
+import data_prep
+from restore_jax.cli.arguments import add_verb
+from restore_jax.errors import InputError
+from restore_jax.report import columns
+
+EXAMPLES = "restore-jax data list"
 
 
-def add_verbs(verbs, verb) -> None:
-    """Adds `data` and its verbs to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
-    sub = verb(verbs, "data", None, "list, check and build datasets", "restore-jax data list")
-    kinds = sub.add_subparsers(metavar="VERB", required=True)
-    verb(kinds, "list", data_list, "list the datasets", "restore-jax data list")
+def add_arguments(parser) -> None:
+    """Add the verbs below this one."""
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    add_verb(verbs, "list", "list the datasets", example=EXAMPLES, run=_list)
     example = "restore-jax data check dpdd downloads/dd_dp_dataset_png"
-    check = verb(kinds, "check", data_check, "compare a downloaded tree with what its authors publish", example)
+    check = add_verb(
+        verbs, "check", "compare a downloaded tree with what its authors publish", example=example, run=_check
+    )
     example = "restore-jax data build dpdd downloads/dd_dp_dataset_png -o datasets"
-    build = verb(kinds, "build", data_build, "check a downloaded tree and build array_record files of it", example)
+    build = add_verb(
+        verbs, "build", "check a downloaded tree and build array_record files of it", example=example, run=_build
+    )
     for sub in (check, build):
-        sub.add_argument("name", metavar="NAME", help="of data list: dpdd, or dpdd/png8 for one of its configs")
-        sub.add_argument("tree", metavar="TREE", help="the folder the download was unpacked to")
-        sub.add_argument("--partial", action="store_true", help="a part of the dataset: counts are not checked")
+        sub.add_argument("name", metavar="NAME", help="name in data list: dpdd, or dpdd/png8 for one of its configs")
+        sub.add_argument("tree", metavar="TREE", help="folder that the download was unpacked to")
+        sub.add_argument("--partial", action="store_true", help="take a part of the dataset: scenes are not counted")
+    help = "folder of the built datasets (default: $RESTORE_JAX_DATA or ~/.cache/restore_jax/datasets)"
+    build.add_argument("-o", "--out", metavar="DATA_DIR", help=help)
     example = "restore-jax data align sharp.jpg blurred.jpg -o pairs"
-    align = verb(kinds, "align", data_align, "align a sharp photo with a blurred one of the same scene", example)
-    align.add_argument("sharp", metavar="SHARP", help="is warped, and its colours matched")
-    align.add_argument("blurred", metavar="BLURRED", help="stays as it is, but for a crop")
+    align = add_verb(
+        verbs, "align", "align a sharp photo with a blurred one of the same scene", example=example, run=_align
+    )
+    align.add_argument("sharp", metavar="SHARP", help="sharp photo; it is warped, and its colours matched")
+    align.add_argument("blurred", metavar="BLURRED", help="blurred photo; it stays as it is, but for a crop")
     align.add_argument("-o", "--out", required=True, metavar="DIR", help="gets blurred/NAME.png and sharp/NAME.png")
-    align.add_argument("--flow", action="store_true", help="also what no homography explains, such as parallax")
+    align.add_argument("--flow", action="store_true", help="align also what no homography explains, such as parallax")
     example = "restore-jax data render photo.jpg depth.png --unit mm --focus 1500"
-    render = verb(kinds, "render", data_render, "defocus an image by its depth, with the map of its blur", example)
-    render.add_argument("image", metavar="IMAGE", help="sharp")
-    depth = ".npy, .dpt, or a grey PNG or TIFF of the image's size; inf and nan are holes"
-    render.add_argument("depth", metavar="DEPTH", help=depth)
-    render.add_argument("--unit", required=True, metavar="mm|cm|m|disparity", help="of the depth's numbers")
-    render.add_argument("-o", "--out", metavar="FILE", help="default: IMAGE_defocused.png; the map goes beside it")
-    render.add_argument("--max-coc", type=float, default=28.0, metavar="PX", help="largest diameter of blur (28)")
-    render.add_argument("--focus", type=float, metavar="DEPTH", help="what is sharp, in the unit (default: drawn)")
-    render.add_argument("--seed", type=int, default=0, metavar="N", help="that the focus is drawn by (0)")
+    render = add_verb(
+        verbs, "render", "defocus an image by its depth, with the map of its blur", example=example, run=_render
+    )
+    add = render.add_argument
+    add("image", metavar="IMAGE", help="sharp image")
+    add("depth", metavar="DEPTH", help=".npy, .dpt, or a grey PNG or TIFF of the image's size; inf and nan are holes")
+    add("--unit", required=True, metavar="mm|cm|m|disparity", help="unit of the depth's numbers")
+    add("-o", "--out", metavar="FILE", help="output file (default: IMAGE_defocused.png); the map goes beside it")
+    add("--max-coc", type=float, default=28.0, metavar="PX", help="largest diameter of blur in pixels (default: 28)")
+    add("--focus", type=float, metavar="DEPTH", help="depth that is sharp, in the unit (default: drawn by chance)")
+    add("--seed", type=int, default=0, metavar="N", help="seed that the focus is drawn with (default: 0)")
     example = "restore-jax data camera photo.jpg -o sheet.png"
-    camera = verb(kinds, "camera", data_camera, "show twenty draws of the camera that ifan is trained with", example)
-    camera.add_argument("photo", metavar="PHOTO", help="a sharp photograph, of which the middle is shown")
+    camera = add_verb(
+        verbs, "camera", "show twenty draws of the camera that ifan is trained with", example=example, run=_camera
+    )
+    camera.add_argument("photo", metavar="PHOTO", help="sharp photograph, of which the middle is shown")
     camera.add_argument("-o", "--out", required=True, metavar="FILE", help="the sheet, for example sheet.png")
-    camera.add_argument("--seed", type=int, default=0, metavar="N", help="another number draws other cameras (0)")
-    build.add_argument(
-        "-o", "--out", metavar="DATA_DIR", help="default: $RESTORE_JAX_DATA or ~/.cache/restore_jax/datasets"
+    camera.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another number draws other cameras (default: 0)"
     )
 
 
-def data_list(args) -> int:
-    """restore-jax data list."""
-    import data_prep
-    from restore_jax.report import columns
+run = None  # each verb below has its own
 
+
+def _list(args) -> int:
     rows = [("name", "scenes", "views")]
     for dataset in data_prep.NAMES:
         for i, (config, layout) in enumerate(data_prep.layouts(dataset).items()):
@@ -55,64 +71,53 @@ def data_list(args) -> int:
     return 0
 
 
-def data_check(args) -> int:
-    """restore-jax data check: 0 if nothing is wrong, else 2."""
-    import data_prep
-
-    found = data_prep.survey(args.name, args.tree, args.partial)
-    for problem in found.problems:
+def _check(args) -> int:
+    """Print what is wrong with a tree; 2 if anything is."""
+    survey = data_prep.survey(args.name, args.tree, args.partial)
+    for problem in survey.problems:
         print(problem)
-    if found.problems:
+    if survey.problems:
         return 2
-    scenes = sum(map(len, found.scenes.values()))
+    scenes = sum(map(len, survey.scenes.values()))
     layout = data_prep.find(args.name, args.partial)[2]
     counted = "complete" if None not in layout.splits.values() else "scenes not counted"
     print(f"{args.name}: {scenes} scenes, {len(layout.views)} views, {counted}")
     return 0
 
 
-def data_align(args) -> int:
-    """restore-jax data align."""
+def _align(args) -> int:
     from data_prep.alignment_pairs import align_files, summary
 
     print(summary(align_files(args.sharp, args.blurred, args.out, flow=args.flow)))
     return 0
 
 
-def data_render(args) -> int:
-    """restore-jax data render."""
+def _render(args) -> int:
     from data_prep.syndof.own_pair import render_files
 
-    found = render_files(args.image, args.depth, args.unit, args.out, args.max_coc, args.seed, args.focus)
-    for path in found.values():
+    files = render_files(args.image, args.depth, args.unit, args.out, args.max_coc, args.seed, args.focus)
+    for path in files.values():
         print(path)
     return 0
 
 
-def data_camera(args) -> int:
-    """restore-jax data camera."""
-    import numpy as np
-
+def _camera(args) -> int:
+    from restore_jax import io
     from restore_jax.data.camera_sheet import camera_sheet
-    from restore_jax.errors import InputError
-    from restore_jax.io import from_float, read_photo, to_float, write_photo
     from restore_jax.train.config import load_config
 
     config = load_config("configs/ifan.py:camera")
-    photo = from_float(read_photo(args.photo).pixels, np.uint8)
+    photo = io.to_float(io.from_float(io.read_photo(args.photo).pixels, "uint8"))
     try:
-        sheet = camera_sheet(photo / np.float32(255), config.camera, config.data.margin, seed=args.seed)
+        sheet = camera_sheet(photo, config.camera, config.data.margin, seed=args.seed)
     except InputError as error:
         raise InputError(f"{args.photo}: {error}") from None
-    write_photo(args.out, to_float(sheet))
+    io.write_photo(args.out, io.to_float(sheet))
     print(args.out)
     return 0
 
 
-def data_build(args) -> int:
-    """restore-jax data build."""
-    import data_prep
-
+def _build(args) -> int:
     path = data_prep.build(args.name, args.tree, args.out, args.partial)
     print(path)
     for split, count in data_prep.split_sizes(path).items():

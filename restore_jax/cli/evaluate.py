@@ -17,45 +17,45 @@ FULL = {"defocus": "bdcs", "vsr": "ours"}  # the role of --weights
 LEARNT = ("ifan", "dpdnet", "dmenet")  # methods of deblurring that take weights
 
 
-def add_verbs(verbs, verb) -> None:
-    """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
-    sub = verb(verbs, "evaluate", evaluate, "measure methods on data whose truth is known", EXAMPLES)
-    sub.add_argument(
+def add_arguments(parser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument(
         "subject",
-        choices=SUBJECTS,
+        choices=tuple(SUBJECTS),
         help="what is measured: maps of defocus, deblurred photographs, real ones focused near and far (real), "
         "or videos",
     )
-    sub.add_argument(
+    parser.add_argument(
         "folder", nargs="?", metavar="FOLDER", help="the data, if it is a folder; the same as --data FOLDER"
     )
-    sub.add_argument(
+    parser.add_argument(
         "--data",
         metavar="NAME|FOLDER",
         help="cuhk_blur/train504, rtf, syndof, dpdd/png8, realdof, realmcvsr (of data build), or a folder; of videos "
         "and photographs in it a virtual triple camera makes clips",
     )
-    sub.add_argument(
+    parser.add_argument(
         "--method",
         nargs="+",
         metavar="NAME",
         help="dmenet (default), zhuo, jnb, ebdb; deblur: input, ifan, dpdnet, or one of those, by whose map is "
         "deconvolved; vsr: refvsr, basicvsr, iconvsr, edvr, bicubic",
     )
-    sub.add_argument("--all-conventions", action="store_true", help="one result under every convention of metrics")
+    parser.add_argument("--all-conventions", action="store_true", help="one result under every convention of metrics")
     help = "of dmenet, ifan, dpdnet or refvsr; of several networks NAME=FILE for each, and lpips=FILE for LPIPS"
-    sub.add_argument("--weights", action="append", default=[], metavar="NAME|FILE", help=help)
+    parser.add_argument("--weights", action="append", default=[], metavar="NAME|FILE", help=help)
     help = "results; scores of photographs go to OUT.images.jsonl, from which a killed run goes on"
-    sub.add_argument("--json", metavar="OUT", help=help)
-    sub.add_argument("--pictures", metavar="DIR", help="gets the maps in colour, and curves; or frames and confidences")
-    sub.add_argument(
+    parser.add_argument("--json", metavar="OUT", help=help)
+    help = "folder that gets the maps in colour, and curves; or frames and confidences"
+    parser.add_argument("--pictures", metavar="DIR", help=help)
+    parser.add_argument(
         "--limit", type=positive, metavar="N", help="the first N photographs of each data set, or frames of each clip"
     )
-    sub.add_argument("--quiet", action="store_true", help="print results and errors only")
+    parser.add_argument("--quiet", action="store_true", help="print results and errors only")
 
 
-def evaluate(args) -> int:
-    """restore-jax evaluate."""
+def run(args) -> int:
+    """Measure, print, and write the files asked for."""
     from restore_jax.evaluation import rows as engine
     from restore_jax.io import atomic
 

@@ -14,30 +14,31 @@ EXAMPLES = """restore-jax tables                 which tables there are, and wha
          restore-jax tables --rendered --only 4.1 --steps 200 --seeds 2             trains each row, on rendered data"""
 
 
-def add_verbs(verbs, verb) -> None:
-    """Adds the verb to the subparsers `verbs`; `verb` makes one as `restore_jax.cli.parser` does."""
-    sub = verb(verbs, "tables", tables, "fill in the dissertation's tables", EXAMPLES)
-    sub.add_argument(
+def add_arguments(parser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument(
         "number", nargs="?", metavar="NUMBER", help="3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5"
     )
-    sub.add_argument(
+    parser.add_argument(
         "--data",
         nargs="+",
         metavar="NAME|FOLDER",
         help="measure on this instead; with --rendered, photographs to train on",
     )
     help = "ROLE=FILE for a row, such as ours_l1=FILE; lpips=FILE for LPIPS; repeatable"
-    sub.add_argument("--weights", action="append", default=[], metavar="ROLE=FILE", help=help)
-    sub.add_argument("--limit", type=positive, metavar="N", help="the first N photographs, or frames of each clip")
-    sub.add_argument("--time", action="store_true", help="measure seconds a picture on this machine (drawn weights)")
-    sub.add_argument("--size", type=size_of(least=32), metavar="WxH", help="of the inputs that are counted and timed")
-    sub.add_argument("--all-conventions", action="store_true", help="quality under every convention of metrics")
-    sub.add_argument("--json", metavar="FILE", help="for programs; scores of pictures go to FILE.images.jsonl")
-    sub.add_argument("--markdown", metavar="FILE", help="what is printed, as a file")
-    sub.add_argument("--plot", metavar="FILE.png", help="quality against MACs; of fig3.6 precision against recall")
-    sub.add_argument("--pictures", metavar="DIR", help="gets the pictures that are measured")
-    sub.add_argument("--quiet", action="store_true", help="print results and errors only")
-    trained = sub.add_argument_group("--rendered", "train each row at a small equal budget, on rendered data")
+    parser.add_argument("--weights", action="append", default=[], metavar="ROLE=FILE", help=help)
+    parser.add_argument("--limit", type=positive, metavar="N", help="the first N photographs, or frames of each clip")
+    parser.add_argument("--time", action="store_true", help="measure seconds a picture on this machine (drawn weights)")
+    parser.add_argument(
+        "--size", type=size_of(least=32), metavar="WxH", help="of the inputs that are counted and timed"
+    )
+    parser.add_argument("--all-conventions", action="store_true", help="quality under every convention of metrics")
+    parser.add_argument("--json", metavar="FILE", help="for programs; scores of pictures go to FILE.images.jsonl")
+    parser.add_argument("--markdown", metavar="FILE", help="what is printed, as a file")
+    parser.add_argument("--plot", metavar="FILE.png", help="quality against MACs; of fig3.6 precision against recall")
+    parser.add_argument("--pictures", metavar="DIR", help="gets the pictures that are measured")
+    parser.add_argument("--quiet", action="store_true", help="print results and errors only")
+    trained = parser.add_argument_group("--rendered", "train each row at a small equal budget, on rendered data")
     trained.add_argument(
         "--rendered", action="store_true", help="Tables 4.1, 4.2, 4.7, 5.2, 5.3 and 6.1, or --only some"
     )
@@ -50,8 +51,8 @@ def add_verbs(verbs, verb) -> None:
     )
 
 
-def tables(args) -> int:
-    """restore-jax tables."""
+def run(args) -> int:
+    """Print the table, and write the files asked for."""
     from restore_jax.io import atomic
 
     _refuse_contradictions(args)

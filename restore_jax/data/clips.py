@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from restore_jax import video
 from restore_jax.data.built import built, records
 from restore_jax.data.transforms import halved
 from restore_jax.data.triple_camera import VIEWS, Options, least_side
@@ -59,7 +60,6 @@ class Scenes:
             if path.suffix.lower() not in VIDEOS:
                 self._examples.append((path, None, 0))
                 continue
-            from restore_jax import video
 
             clip = video.probe(path)
             starts = range(0, len(clip) - data.num_frames + 1, data.num_frames)
@@ -75,8 +75,6 @@ class Scenes:
         if clip is None:
             scene = halved(from_float(read_photo(path).pixels, np.uint8), MAX_SIDE)
         else:
-            from restore_jax import video
-
             frames = video.frames(clip, range(start, start + self._data.num_frames))
             scene = np.stack([frame if clip.bits == 8 else from_float(to_float(frame), np.uint8) for frame in frames])
         height, width = scene.shape[-3:-1]

@@ -3,13 +3,12 @@
 Source: Lee, Mumford and Huang 2001, "Occlusion models for natural images", IJCV.
 """
 
+import cv2
 import numpy as np
 
 
 def dead_leaves(rng: np.random.Generator, size: tuple[int, int], smallest: float = 2.0) -> np.ndarray:
     """Draw a picture (height, width, 3) uint8 of textured discs whose radii r, in pixels, are distributed as r^-3."""
-    import cv2
-
     height, width = size
     picture = np.zeros((height, width, 3), np.uint8)
     largest = min(size) / 2

@@ -6,6 +6,7 @@ colour and noise here, because its views differ in them. Clips have time as thei
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 from restore_jax.data.triple_camera import TELE, TELE_CROP, WIDE, training_window, turned
@@ -126,16 +127,12 @@ def cut_size(example: Example, data) -> int:
 
 def halved(photo: np.ndarray, max_side: int) -> np.ndarray:
     """Halve a picture (h, w, 3) by 2x2 means until no side is over max_side."""
-    import cv2
-
     while max(photo.shape) > max_side:
         photo = cv2.resize(photo, (photo.shape[1] // 2, photo.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return photo
 
 
 def _resized(picture, size):
-    import cv2
-
     if picture.shape[:2] == (size, size):
         return picture
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from restore_jax.ops.imresize import imresize
@@ -260,8 +261,6 @@ class _Occluder(NamedTuple):
 
 
 def _occluder(rng, count, reach, options):
-    import cv2
-
     side = 256
     angle = np.linspace(0, 2 * math.pi, 64, endpoint=False)
     wobble = sum(0.15 * np.sin((n + 2) * angle + rng.uniform(0, 2 * math.pi)) for n in range(4))
@@ -285,8 +284,6 @@ class _Pyramid:
 
     def level(self, number):
         """Return (picture, width of its pixels in pixels of the first); the last level if there are fewer."""
-        import cv2
-
         while len(self._levels) <= number and min(self._levels[-1].shape[:2]) >= 2:
             last = self._levels[-1]
             height, width = (side // 2 for side in last.shape[:2])
@@ -298,8 +295,6 @@ class _Pyramid:
 
 def _look(scene, camera, view, to_scene, occluders):
     """Film one frame with a camera: (height, width, 3) uint8, each pixel about the mean of what it covers."""
-    import cv2
-
     height, width = camera.size
     fineness = math.sqrt(np.linalg.det(_then(view, to_scene)[:, :2])) / camera.pitch
     picture, coarser = scene.level(max(0, math.floor(math.log2(fineness) + 0.01)))
@@ -325,8 +320,6 @@ def _look(scene, camera, view, to_scene, occluders):
 
 def _sampled(picture, to_picture, size, interpolation, border=None):
     """Sample a picture at (width, height) places, which the map gives for the samples' middles."""
-    import cv2
-
     to_numbers = to_picture - np.array([[0, 0, 0.5]])
     border = cv2.BORDER_REFLECT if border is None else border
     return cv2.warpAffine(picture, to_numbers, size, flags=interpolation | cv2.WARP_INVERSE_MAP, borderMode=border)
@@ -334,8 +327,6 @@ def _sampled(picture, to_picture, size, interpolation, border=None):
 
 def _box(to_mask, side, shape):
     """Return slices (rows, columns) of the samples that may lie on a mask of side x side, or None."""
-    import cv2
-
     back = cv2.invertAffineTransform(to_mask)
     corners = np.array([(0, 0), (0, side), (side, 0), (side, side)]) @ back[:, :2].T + back[:, 2]
     low = np.maximum(np.floor(corners.min(0)).astype(int) - 1, 0)
@@ -345,8 +336,6 @@ def _box(to_mask, side, shape):
 
 def _exposed(views, rng, gain):
     """Multiply views by a random exposure and a weaker random colour balance."""
-    import cv2
-
     gains = (1 + gain * rng.uniform(-1, 1)) * (1 + gain / 3 * rng.uniform(-1, 1, 3))
     table = np.clip(np.rint(np.arange(256)[:, None] * gains), 0, 255).astype(np.uint8)
     return cv2.LUT(views.reshape(-1, *views.shape[2:]), table[None]).reshape(views.shape)
@@ -354,8 +343,6 @@ def _exposed(views, rng, gain):
 
 def _noisy(views, rng, largest):
     """Add Gaussian noise of a random sigma, at most `largest` for values in [0, 1]."""
-    import cv2
-
     if not largest:
         return views
     # Each sample takes one of 256 quantiles, in a tenth of the time of exact normal numbers.

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
+import skimage.data
 
 from restore_jax import models, train
 from restore_jax.bench.report import machine
@@ -206,8 +207,6 @@ def held_out_pictures(workdir: pathlib.Path, folder: str) -> pathlib.Path:
     if folder:
         pictures = {path.stem: from_float(read_photo(path).pixels, np.uint8) for path in find_photos([folder])}
     else:
-        import skimage.data
-
         pictures = {name: getattr(skimage.data, name)() for name in PHOTOGRAPHS}
     name = hashlib.sha256(repr([(key, evaluate.digest(value)) for key, value in pictures.items()]).encode())
     place = workdir / f"held_out-{name.hexdigest()[:8]}"

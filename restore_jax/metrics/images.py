@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from restore_jax.errors import InputError
 from restore_jax.metrics.similarity import similarity, window
 from restore_jax.models.lpips import LPIPS, MIN_SIDE
+from restore_jax.weights.converters.lpips import MISSING
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +87,6 @@ def lpips(result: Float[Array, "*b h w 3"], truth: Float[Array, "*b h w 3"], par
     None, and ValueError as `ssim` does and for sides under 31 pixels.
     """
     if params is None:
-        from restore_jax.weights.converters.lpips import MISSING
-
         raise InputError(MISSING)
     result, truth = checked(result, truth, MIN_SIDE)
     return _lpips(result, truth, params)

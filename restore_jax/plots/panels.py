@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 
 def side_by_side(*images: np.ndarray, gap: int | None = None) -> np.ndarray:
@@ -27,8 +29,6 @@ def labelled(rows: Sequence[Sequence[tuple[str, np.ndarray]]], gap: int = 8) -> 
 
     Short rows are filled up with white. Returns uint8 `(H, W, 3)`.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     height, width = rows[0][0][1].shape[:2]
     text = max(14, width // 28)
     font, bar = ImageFont.load_default(text), 2 * text
@@ -53,7 +53,5 @@ def sheet(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def false_colours(values: np.ndarray) -> np.ndarray:
     """Colour a map (h, w), clipped to [0, 1], from dark to bright (OpenCV's inferno): (h, w, 3) uint8."""
-    import cv2
-
     levels = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
     return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]

@@ -11,7 +11,7 @@ reconstructor; L_RefVSR the bank, the encoder of LR queries, the fusion and the 
 import jax
 import jax.numpy as jnp
 
-from restore_jax import losses, metrics
+from restore_jax import losses, metrics, weights
 from restore_jax.ops.resize import upsample_bicubic
 from restore_jax.tasks import to_float
 
@@ -26,8 +26,6 @@ def initial_params(model, key, config):
     queries starts as its encoder of reference queries, which sees frames of the same scale, so that look-ups are
     meaningful from the first step.
     """
-    from restore_jax import weights
-
     variables = jax.jit(model.init)(key, jnp.zeros((1, model_frames(model), 32, 32, 3)))
     if config.spynet:
         flow = weights.load_into(config.spynet, "spynet", {})["params"]

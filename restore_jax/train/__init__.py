@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from restore_jax.train.config import load_config as load_config
-    from restore_jax.train.loop import main as main
     from restore_jax.train.loop import train as train
 
-_NAMES = {"load_config": "config", "main": "loop", "train": "loop"}
+_NAMES = {"load_config": "config", "train": "loop"}
 __all__ = list(_NAMES)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jax
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from restore_jax.errors import InputError
 
@@ -106,6 +107,5 @@ def _anywhere(failed: bool) -> bool:
     """Tell whether something failed in any process."""
     if jax.process_count() == 1:
         return failed
-    from jax.experimental import multihost_utils
 
     return bool(multihost_utils.process_allgather(failed).any())

@@ -8,11 +8,14 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from restore_jax.data.sources import has_view, is_pairs
 from restore_jax.errors import InputError
 
 
 def load_config(source: str, overrides: Sequence[str] = ()):
-    """Read the config of FILE[:VARIANT], apply `--config.a.b=value` overrides and lock it. Raises InputError.
+    """Load the locked config of FILE[:VARIANT], with overrides applied. Raises InputError.
+
+    overrides: words of a command line, such as `--config.a.b=value`, `--config.a.b value` and `--noconfig.flag`.
 
     If there is no file "configs/NAME.py", the config of that name that came with the package is read.
     """
@@ -37,12 +40,44 @@ def load_config(source: str, overrides: Sequence[str] = ()):
         sys.path.pop(0)
     if not hasattr(config, "unlocked"):
         raise InputError(f"{source}: get_config gives a {type(config).__name__}, not an ml_collections.ConfigDict")
-    for override in overrides:
-        name, equals, value = override.removeprefix("--config.").partition("=")
-        if not override.startswith("--config.") or not equals:
-            raise InputError(f"{override}: unknown argument; overrides look like --config.optim.rate=1e-4")
-        _override(config, name, value)
+    words = list(overrides)
+    while words:
+        _override(config, *_next_override(config, words))
     return config.lock()
+
+
+def _next_override(config, words: list[str]) -> tuple[str, str]:
+    """Take the next override off the words of a command line, as `ml_collections.config_flags` reads them.
+
+    They are --config.a.b=value and --config.a.b value; for what is True or False --config.a.b and --noconfig.a.b too.
+    Returns ("a.b", value). Raises InputError.
+    """
+    word = words.pop(0)
+    unknown = InputError(f"{word}: unknown argument; overrides look like --config.optim.rate=1e-4")
+    name, equals, value = word.partition("=")
+    key = name.removeprefix("--noconfig.")
+    if key != name and not equals and _is_flag(config, key):
+        return key, "False"
+    key = name.removeprefix("--config.")
+    if key == name:
+        raise unknown
+    if equals:
+        return key, value
+    if _is_flag(config, key):
+        return key, words.pop(0) if words and words[0].lower() in ("true", "false") else "True"
+    if not words or words[0].startswith("--"):
+        raise unknown
+    return key, words.pop(0)
+
+
+def _is_flag(config, key: str) -> bool:
+    """Whether the config has a key "a.b" that is True or False."""
+    node = config
+    for part in key.split("."):
+        if not hasattr(node, "keys") or part not in node:
+            return False
+        node = node[part]
+    return isinstance(node, bool)
 
 
 def _installed(file: str) -> str | None:
@@ -77,8 +112,6 @@ def with_folders(config, folders: Sequence[str], held_out: Sequence[str] = ()):
 
 
 def _use_folders(config, data, folders):
-    from restore_jax.data.sources import has_view, is_pairs
-
     for folder in folders:
         if not pathlib.Path(folder).is_dir():
             raise InputError(f"{folder}: no such folder")
@@ -124,6 +157,8 @@ def _override(config, name, text):
         node = node[part]
     if leaf not in node:
         raise InputError(f"--config.{name}: the config has no such key; it has {', '.join(node.keys())}")
+    if isinstance(node[leaf], bool) and text.lower() in ("true", "false"):
+        text = text.title()
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -4,6 +4,7 @@ import signal
 import threading
 
 import jax
+from jax.experimental import multihost_utils
 
 
 class Interrupt:
@@ -27,6 +28,5 @@ class Interrupt:
         """Say whether any process was told to stop; every process must ask after every step and hears the same."""
         if jax.process_count() == 1:
             return self._came
-        from jax.experimental import multihost_utils
 
         return multihost_utils.reached_preemption_sync_point(step)

@@ -1,58 +1,41 @@
-"""Train a network: python -m restore_jax.train --config=configs/ifan.py --workdir=DIR
+"""A training run: what it starts from, its steps, checkpoints, evaluations, and the weights it ends with.
 
-The same command continues a run that was stopped. Everything a run does is in its config, whose values are overridden
-by --config.a.b=value. DIR gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/, and at the end
-final.safetensors for `restore-jax deblur --weights`.
-
-Several machines run one process each. On a TPU pod or under Slurm add --distributed to the same command on every
-machine; elsewhere add --coordinator=HOST:PORT --processes=N --process=I.
+The loop knows no model and no task. WORKDIR gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/, and
+at the end final.safetensors for `restore-jax deblur --weights`. A run that was stopped goes on where it was.
 """
 
-import argparse
 import contextlib
 import errno
 import functools
 import json
 import pathlib
 
-from restore_jax.cli.arguments import Parser
+import jax
+
+from restore_jax import models, tasks, weights
+from restore_jax.cache import enable_compilation_cache
+from restore_jax.data import loader
+from restore_jax.data.sources import open_source
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
-from restore_jax.train.config import differences, load_config, with_folders
+from restore_jax.io.photos import to_float, write_photo
+from restore_jax.plots.panels import sheet
+from restore_jax.report import say
+from restore_jax.train.checkpoint import Checkpoints
+from restore_jax.train.config import differences
+from restore_jax.train.evaluation import evaluate_all, make_evaluation
+from restore_jax.train.interrupt import Interrupt
+from restore_jax.train.log import Log
+from restore_jax.train.mesh import abstract_on, gathered, global_batch, make_mesh, shardings_of
+from restore_jax.train.optim import make_optimizer
+from restore_jax.train.profile import Profile
+from restore_jax.train.state import create_state
+from restore_jax.train.step import make_step
 
 
-def main(argv=None) -> int:
-    """Run the trainer's command line. Returns the exit code."""
-    parser = Parser(
-        prog="restore-jax train",
-        description=__doc__,
-        epilog="example: restore-jax train --config=configs/ifan.py:tiny --workdir=runs/tiny",
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and variant: configs/ifan.py:tiny")
-    add("--workdir", required=True, metavar="DIR", help="folder of the run, continued from its newest checkpoint")
-    add("--data", nargs="+", metavar="FOLDER", help="train on folders of sharp photographs, or of blurred/ and sharp/")
-    add("--held-out", nargs="+", metavar="FOLDER", default=(), help="evaluate on these folders; without it, not at all")
-    add("--distributed", action="store_true", help="be one of the processes that Slurm or the pod describes")
-    add("--coordinator", metavar="HOST:PORT", help="address of process 0, for processes on other machines")
-    add("--processes", type=int, metavar="N", help="number of processes; goes with --coordinator")
-    add("--process", type=int, metavar="I", help="number of this process, from 0; goes with --coordinator")
-    arguments, overrides = parser.parse_known_args(argv)
-    config = load_config(arguments.config, overrides)
-    if arguments.data:
-        config = with_folders(config, arguments.data, arguments.held_out)
-    elif arguments.held_out:
-        raise InputError("--held-out: goes with --data")
-    given = (arguments.coordinator, arguments.processes, arguments.process)
-    if any(value is not None for value in given) and None in given:
-        raise InputError("--coordinator, --processes and --process belong together")
-    if arguments.distributed or arguments.coordinator:
-        import jax
-
-        jax.distributed.initialize(*given)
-    train(config, arguments.workdir)
-    return 0
+def join_processes(coordinator=None, processes=None, process=None) -> None:
+    """Make this process one of several of a run; None of all three: the cluster describes them."""
+    jax.distributed.initialize(coordinator, processes, process)
 
 
 def train(config, workdir) -> pathlib.Path | None:
@@ -71,21 +54,6 @@ def train(config, workdir) -> pathlib.Path | None:
 
 
 def _train(config, workdir):
-    import jax
-
-    from restore_jax import models, tasks
-    from restore_jax.cache import enable_compilation_cache
-    from restore_jax.data.loader import merged, training_batches
-    from restore_jax.data.sources import open_source
-    from restore_jax.train.checkpoint import Checkpoints
-    from restore_jax.train.interrupt import Interrupt
-    from restore_jax.train.log import Log
-    from restore_jax.train.mesh import abstract_on, global_batch, make_mesh
-    from restore_jax.train.optim import make_optimizer
-    from restore_jax.train.profile import Profile
-    from restore_jax.train.state import create_state
-    from restore_jax.train.step import make_step
-
     enable_compilation_cache()
 
     def fresh():
@@ -126,8 +94,11 @@ def _train(config, workdir):
 
         step = make_step(model, task, optimizer, config, mesh, abstract)
         evaluate = make_evaluate(model, task, config, mesh, abstract, evaluation_source, log, workdir)
-        rows = merged(
-            [training_batches(*stream, config.seed + n, first, here, processes) for n, stream in enumerate(streams)]
+        rows = loader.merged(
+            [
+                loader.training_batches(*stream, config.seed + n, first, here, processes)
+                for n, stream in enumerate(streams)
+            ]
         )
         for used in (checkpoints, log, rows):
             closing.callback(used.close)
@@ -167,9 +138,7 @@ def _of_the_config():
 
 
 def keep_config(workdir, config) -> None:
-    """Write the resolved config to WORKDIR/config.json, and print what differs from that of the run so far."""
-    import jax
-
+    """WORKDIR/config.json, the config as resolved; says what differs from that of the run so far."""
     path = workdir / "config.json"
     text = config.to_json(indent=2)
     if jax.process_index() != 0:
@@ -181,9 +150,7 @@ def keep_config(workdir, config) -> None:
 
 
 def check_start(config) -> None:
-    """Raise InputError if a run's starting point is not there, or if its weights are another network's."""
-    from restore_jax import weights
-
+    """Raises InputError if what a run is to start from is not there, or weights are of another network."""
     if config.resume:
         resumed_checkpoints(config.resume)
     elif config.init_weights:
@@ -199,18 +166,8 @@ def resumed_checkpoints(workdir: str) -> pathlib.Path:
 
 
 def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
-    """Return (state, its step, a line that says which it is) of a run's starting point.
-
-    It is the newest checkpoint of the workdir, else of config.resume, else config.init_weights, else `fresh()`.
-    """
-    import jax
-
-    from restore_jax import weights
-    from restore_jax.report import say
-    from restore_jax.train.checkpoint import Checkpoints
-    from restore_jax.train.mesh import shardings_of
-    from restore_jax.train.state import create_state
-
+    """(state, its step, a line that says which): the newest checkpoint of the workdir, else of config.resume, else
+    config.init_weights, else `fresh()`."""
     layout = shardings_of(abstract)
     if (found := checkpoints.restore_newest(abstract, say)) is not None:
         step, state = found
@@ -232,15 +189,7 @@ def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
 
 
 def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
-    """Make a function (step, state) that logs the evaluation's means and writes its first pictures to panels/."""
-    import jax
-
-    from restore_jax.data.loader import evaluation_batches
-    from restore_jax.io.photos import to_float, write_photo
-    from restore_jax.plots.panels import sheet
-    from restore_jax.train.evaluation import evaluate_all, make_evaluation
-    from restore_jax.train.mesh import shardings_of
-
+    """A function (step, state): means over the evaluation's examples to the log, its first pictures to panels/."""
     if source is None:
         return lambda step, state: None
     function = make_evaluation(model, task, config, mesh, shardings_of(abstract.ema))
@@ -249,7 +198,7 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
     data.batch_size = -(-data.batch_size // devices) * devices
 
     def evaluate(step, state):
-        means, pictures = evaluate_all(function, state.ema, evaluation_batches(source, data, *here), mesh)
+        means, pictures = evaluate_all(function, state.ema, loader.evaluation_batches(source, data, *here), mesh)
         values = {f"evaluation/{name}": value for name, value in means.values().items()}
         log.write(step, values)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in means.values().items())
@@ -263,12 +212,7 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
 
 
 def write_weights(path, state, task, config, log) -> pathlib.Path:
-    """Write the mean parameters and statistics (EMA) to a file that `restore-jax deblur --weights` takes."""
-    import jax
-
-    from restore_jax import weights
-    from restore_jax.train.mesh import gathered
-
+    """The mean parameters and statistics (EMA) as a file that `restore-jax deblur --weights` takes."""
     card = {"config": json.loads(config.to_json()), "steps": config.total_steps, **getattr(task, "CARD", {})}
     params = gathered(state.ema)
     if jax.process_index() == 0:

@@ -125,7 +125,7 @@ def enlarge(options: Options, reporter: Reporter | None = None) -> pathlib.Path:
 
     Raises InputError, one line that names the file or the option and the reason.
     """
-    reporter = reporter or Report(1, quiet=True)
+    reporter = reporter or Report(quiet=True)
     _check(options)
     reporter.photo(pathlib.Path(options.wide).name)
     try:
