@@ -24,6 +24,7 @@ READ = (
     "configs",
     "restore_jax/train",
     "restore_jax/tasks",
+    "restore_jax/evaluation",
     "tests/test_prose.py",
 )
 

@@ -1,8 +1,8 @@
-"""Multiply-accumulates of a function, counted in its jaxpr: nothing is computed, any input size costs the same.
+"""Counts the multiply-accumulates of a function in its jaxpr, without computing anything, for inputs of any size.
 
-Counted are convolutions and matrix products, as the tables of the dissertation count them: a tap that falls on the
-zero padding counts, a zero that dilation puts between inputs does not. Elementwise products are not counted; those of
-IFAN's adaptive filtering are below 0.1 % of the network. Code whose result nobody uses is not counted either, as XLA
+It counts convolutions and matrix products, as the dissertation's tables do. A tap that falls on the zero padding
+counts; a zero that dilation puts between inputs does not. Elementwise products are not counted: those of IFAN's
+adaptive filtering are below 0.1 % of the network. Code whose result is not used is not counted either, because XLA
 drops it.
 """
 
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from restore_jax.models import variable_shapes
 
-# Primitives that run the one jaxpr they hold once, on their own operands.
+# Primitives that hold one jaxpr and run it once, on their own operands.
 _CALLS = (
     *("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"),
     *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
@@ -23,22 +23,23 @@ _CALLS = (
 
 
 def macs(function, *arguments) -> int:
-    """Multiply-accumulates of `function(*arguments)`, which must be jittable; 1 MAC = 2 floating-point operations.
+    """Count the multiply-accumulates of `function(*arguments)`, which must be jittable; 1 MAC is 2 operations.
 
-    arguments: pytrees of arrays or `jax.ShapeDtypeStruct`. `scan` counts as often as it iterates, `cond` as its
-    dearest branch. Raises NotImplementedError where the count is unknown: MACs in a `while` or a custom kernel.
+    arguments: pytrees of arrays or `jax.ShapeDtypeStruct`. The body of a `scan` counts once an iteration, a `cond` as
+    its most expensive branch. Raises NotImplementedError where the count is unknown: in a `while` or a custom kernel.
     """
     jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
     return _count(jaxpr, [True] * len(jaxpr.outvars))[0]
 
 
 def restoring_macs(model, height: int, width: int, frames: int = 7) -> int:
-    """Multiply-accumulates for one picture that a network restores of inputs of height x width pixels.
+    """Count the multiply-accumulates of restoring one picture from inputs of height x width pixels.
 
-    Any network of `models`: an image's, with views if it is dual; with a reference twice as fine, whose frames have the
-    input's size; a window's, of as many frames as EDVR takes or, for RefVSR, `frames`; of a long clip's frame for those
-    that restore a whole clip (IconVSR: the mean over its keyframes' stride). The flow network between frames is left
-    out, as the dissertation leaves out its parameters. Sides that the network does not take are rounded up.
+    It takes any network of `models`. For a network of images that is an image, with its views if it is dual. For one
+    with a reference, the reference is twice as fine and its frames have the input's size. For EDVR and RefVSR it is a
+    window, of `frames` frames for RefVSR. For networks that restore a whole clip it is one frame of a long clip
+    (IconVSR: the mean over the keyframes' stride). The flow network between frames is left out, as the dissertation
+    leaves out its parameters. Sides that the network does not take are rounded up.
     """
     variables = variable_shapes(model)
     if not restores_clips(model):
@@ -50,14 +51,14 @@ def restoring_macs(model, height: int, width: int, frames: int = 7) -> int:
 
 
 def restores_clips(model) -> bool:
-    """Whether the network takes clips of any length and gives all their frames."""
+    """Say whether the network takes clips of any length and gives all their frames."""
     return hasattr(model, "train_flow")
 
 
 def restoring_inputs(model, height: int, width: int, frames: int = 7) -> tuple:
-    """Shapes of what the network is applied to, by position, its sides rounded up to what it takes.
+    """Return the shapes of a network's inputs, by position, with sides rounded up to multiples that it takes.
 
-    frames: of a clip or window, where the network does not say.
+    frames: number of frames of a clip or window, where the network does not fix it.
     """
     multiple = max(model.multiples) if hasattr(model, "multiples") else 16
     height, width = (-(-side // multiple) * multiple for side in (height, width))
@@ -75,7 +76,7 @@ def restoring_inputs(model, height: int, width: int, frames: int = 7) -> tuple:
 
 
 def restored(model):
-    """A function (variables, *inputs) of what the network is for: its image, or its map."""
+    """Return a function (variables, *inputs) that gives the network's main result: its image, or its map."""
 
     def apply(variables, *inputs):
         outputs = model.apply(variables, *inputs)
@@ -96,7 +97,7 @@ def _without_flow(following, arguments, options, context):
 
 
 def _count(jaxpr, wanted: list[bool]) -> tuple[int, list[bool]]:
-    """MACs behind the `wanted` outputs, and which inputs they need."""
+    """Count the MACs behind the `wanted` outputs, and say which inputs they need."""
     live = {v for v, w in zip(jaxpr.outvars, wanted, strict=True) if w and not _is_literal(v)}
     total = 0
     for equation in reversed(jaxpr.eqns):
@@ -134,7 +135,7 @@ def _scan(params, used):
         consts, carries, _ = (len(list(part)) for part in params["ft_in"].unpack())
     else:
         consts, carries = params["num_consts"], params["num_carry"]
-    while True:  # a carry is used if its last value is, or if the next iteration needs it
+    while True:  # a carry is used if its last value is used, or if the next iteration needs it
         count, needed = _count(body, used)
         again = [u or n for u, n in zip(used[:carries], needed[consts : consts + carries], strict=True)]
         if again == used[:carries]:
@@ -162,7 +163,7 @@ def _convolution(equation) -> int:
 
 
 def _jaxprs(params):
-    """All jaxprs among an equation's parameters, alone or in a sequence (the branches of `cond`)."""
+    """Yield all jaxprs among an equation's parameters, alone or in a sequence (the branches of `cond`)."""
     values = (value if isinstance(value, (tuple, list)) else (value,) for value in params.values())
     for value in itertools.chain.from_iterable(values):
         jaxpr = getattr(value, "jaxpr", value)

@@ -1,6 +1,6 @@
-"""Time and memory of programs: run in turn, so that whatever else the machine does falls on all of them alike.
+"""Measures time and memory of programs, which run in turn, so that other load on the machine slows all of them alike.
 
-What both are of is mostly networks whose weights are drawn: neither depends on what was learnt.
+Networks are mostly measured with random weights: neither time nor memory depends on what was learnt.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ import numpy as np
 
 from restore_jax.models import variable_shapes
 
-ENOUGH = 0.05  # seconds; what is quicker is run several times in a row and divided
+ENOUGH = 0.05  # seconds; a quicker program is run several times in a row, and the time is divided
 
 
 def in_turn(runs: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
-    """Seconds of each of `runs` in each of `repeats` rounds; each round calls all of them, once warmed up."""
+    """Return the seconds of each of `runs` in each of `repeats` rounds; a round calls all, after one to warm up."""
     counts = []
     for run in runs:
         run()
@@ -29,7 +29,7 @@ def in_turn(runs: Sequence[Callable[[], object]], repeats: int) -> list[list[flo
 
 
 def seconds(run: Callable[[], object], count: int) -> float:
-    """Seconds a call takes, the mean of `count` calls."""
+    """Return the seconds that a call takes, the mean of `count` calls."""
     start = time.perf_counter()
     for _ in range(count):
         run()
@@ -37,11 +37,11 @@ def seconds(run: Callable[[], object], count: int) -> float:
 
 
 def memory_of(run: Callable[[], object]) -> dict[str, int]:
-    """Bytes of host memory while `run` is called: "process", the peak of the process, and "run", the rise to it.
+    """Return bytes of host memory while `run` is called: "process", the process's peak, and "run", the rise to it.
 
-    Only true in a process that has done nothing bigger before: freed memory that the allocator keeps is reused unseen.
+    The numbers hold only in a process that used less memory before: the rise does not show freed memory that is reused.
     """
-    with contextlib.suppress(OSError):  # forget the peak of what came before, the compiler's for instance (Linux)
+    with contextlib.suppress(OSError):  # on Linux, forget earlier peaks, such as the compiler's
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
     for _ in range(2):
@@ -51,7 +51,7 @@ def memory_of(run: Callable[[], object]) -> dict[str, int]:
 
 
 def _resident(field: str) -> int:
-    """VmRSS, resident bytes now, or VmHWM, at most so far; without /proc both are the latter."""
+    """Return VmRSS, resident bytes now, or VmHWM, their peak so far; without /proc both give the peak."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field):
@@ -60,7 +60,7 @@ def _resident(field: str) -> int:
 
 
 def peak_memory() -> int:
-    """Bytes of host memory that this process has had at most so far."""
+    """Return the most bytes of host memory that this process has had so far."""
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -68,9 +68,9 @@ def peak_memory() -> int:
 
 
 def drawn_variables(model) -> dict:
-    """A network's variables, float32 NumPy, of random numbers that keep activations within bounds; statistics are 1.
+    """Draw a network's variables, float32 NumPy, so that activations stay within bounds; statistics are 1.
 
-    Drawn here because flax's initialisers would take seconds to compile.
+    They are drawn in NumPy because flax's initialisers would take seconds to compile.
     """
     rng = np.random.default_rng(0)
 

@@ -30,7 +30,7 @@ def measured(options: Options, *, data: str, method: str, role: str = "bdcs") ->
 
 
 def collected(options: Options, *, sources: Sequence[str]) -> Outcome:
-    """Counts what the built SYNDOF was rendered from (samples) and what was rendered (outputs)."""
+    """Counts the samples that the built SYNDOF was rendered from, and the rendered outputs."""
     builder, split = builder_and_split("syndof")
     scenes = [scene for source, scene in _scenes(builder, split) if source in sources]
     return Outcome({"samples": len(set(scenes)), "outputs": len(scenes)}, len(scenes))
@@ -66,7 +66,7 @@ _SOURCES = ("MPI", "SYNTHIA", "Middlebury")
 _NO_ESTIMATOR = "no estimator here: the project has none of that paper"
 
 TABLE_3_1 = Table(
-    "Table 3.1: what SYNDOF is rendered from",
+    "Table 3.1: the images that SYNDOF is rendered from",
     (
         _collection("MPI", _SOURCES[:1], 1064, 4346),
         _collection("SYNTHIA", _SOURCES[1:2], 896, 3680),

@@ -52,7 +52,7 @@ def _by_fov(numbers: Iterable[float]) -> dict[str, float]:
 # Number: title, (label, role, PSNR, SSIM, M parameters, G MACs) of each row, whether by field of view.
 TABLES = {
     "5.1": (
-        "Table 5.1: references, and what details are supervised by",
+        "Table 5.1: references, and the views that supervise details",
         (
             ("tele, tele, 32x32", "tele", 29.81, 0.893, 4.277),
             ("wide, tele, 32x32", "tele_supervision", 30.41, 0.895, 4.277),

@@ -118,7 +118,7 @@ TABLES = {  # number: title, kind of its columns, (label, role, printed numbers)
         ),
     ),
     "6.4": (
-        "Table 6.4: what the memory was trained on",
+        "Table 6.4: the frames that the memory was trained on",
         "both",
         (
             ("training videos", "basicvsr_memory", 33.91, 0.947, 34.04, 0.954),

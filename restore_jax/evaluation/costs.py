@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates of the networks behind the tables' rows, and why they are not as printed.
 
-Parameters leave out the flow network between frames and what training alone needs, as the dissertation's tables do;
-`bench.macs.restoring_macs` says what the multiply-accumulates are of.
+Parameters leave out the flow network between frames and the parts that only training needs, as the dissertation's
+tables do. Multiply-accumulates are counted by `bench.macs.restoring_macs`.
 """
 
 import functools
@@ -18,9 +18,9 @@ from restore_jax.evaluation.published import MEMORISING, network
 from restore_jax.models.memory import ReferenceMemory
 from restore_jax.weights.tree import flatten
 
-TOLERANCE = 0.01  # of a count, beyond which the table says why
-SIZE = (720, 1280)  # (height, width) of chapter IV's inputs; where nothing is printed also of chapter III's
-FRAME = (256, 256)  # of Table 5.4's frames; also for the tables that print none
+TOLERANCE = 0.01  # relative difference from the printed count beyond which the table gives a reason
+SIZE = (720, 1280)  # (height, width) of chapter IV's inputs, and of chapter III's, for which none is printed
+FRAME = (256, 256)  # (height, width) of Table 5.4's frames, and of those of tables that print none
 SIZES = {"5.1": (1080, 1920), **dict.fromkeys(("5.2", "5.3", "5.4", "5.5", "5.6"), FRAME)}
 SIZES |= dict.fromkeys(("6.1", "6.2", "6.3", "6.4", "6.5"), FRAME)
 LEFT_OUT = ("flow_network/", "reblur_predictor/", "discriminator/")
@@ -52,7 +52,7 @@ def costs(role: str, size: tuple[int, int], hd: bool = False) -> dict[str, float
 def _restoring(name, options, frames, height, width, mode):
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(options).items()}
     model = models.create(name, **options)
-    # Real HD input is matched by two layers more of VGG19; parameters are of the network that is pre-trained.
+    # Real HD input is matched with two more layers of VGG19; parameters are those of the network that is pre-trained.
     operated = models.create(name, **options, mode=mode) if mode else model
     return parameters(models.variable_shapes(model)["params"]), restoring_macs(operated, height, width, frames)
 

@@ -1,4 +1,4 @@
-"""Evaluation of defocus deblurring: pairs of photographs, methods, and what is measured (dissertation 4.3).
+"""Evaluation of defocus deblurring: pairs of photographs, methods, and metrics (dissertation 4.3).
 
 Pairs are those of a dataset that `restore-jax data build` made, "dpdd/png8", "dpdd/png16" or "realdof", or of a folder
 that holds blurred/ and sharp/ and, for networks that see dual-pixel views, left/ and right/.
@@ -27,7 +27,7 @@ from restore_jax.weights.registry import TAKEN, sha256
 
 DATASETS = ("dpdd", "realdof")
 VIEWS = ("blurred", "sharp", "left", "right")
-DECONVOLVED = ("jnb", "ebdb", "zhuo", "dmenet")  # estimators of maps, by which photographs are deconvolved
+DECONVOLVED = ("jnb", "ebdb", "zhuo", "dmenet")  # estimators whose maps photographs are deconvolved by
 NETWORKS = TAKEN["deblur"]
 METHODS = ("input", *NETWORKS, *DECONVOLVED)
 CONVENTION = "ifan"
@@ -44,7 +44,7 @@ class Pairs:
 
 # ---------------------------------------------------------------------------------------------------------------- data
 def open_pairs(name: str) -> Pairs:
-    """The pairs of a dataset's test split, or of a folder. Raises InputError if they are not there."""
+    """Open the pairs of a dataset's test split, or of a folder. Raises InputError if they are not there."""
     if str(name).partition("/")[0] in DATASETS:
         return open_dataset(str(name))
     folder = pathlib.Path(name)
@@ -67,7 +67,7 @@ def open_pairs(name: str) -> Pairs:
 
 
 def open_dataset(name: str) -> Pairs:
-    """The test split of DPDD or RealDOF as built. Raises InputError."""
+    """Open the test split of DPDD or RealDOF as built. Raises InputError."""
     builder = built(name, "test")
     features = {
         view: feature for view in VIEWS for feature in reversed(FEATURES[view]) if feature in builder.info.features
@@ -84,7 +84,7 @@ def open_dataset(name: str) -> Pairs:
 
 
 def checked(views: Mapping[str, np.ndarray], name: str) -> Mapping[str, np.ndarray]:
-    """The views. Raises InputError unless they are of one size."""
+    """Return the views; raises InputError unless they have one size."""
     sizes = {view: f"{picture.shape[1]}x{picture.shape[0]}" for view, picture in views.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"{name}: its views differ in size: {', '.join(map(' '.join, sizes.items()))}")
@@ -93,10 +93,10 @@ def checked(views: Mapping[str, np.ndarray], name: str) -> Mapping[str, np.ndarr
 
 # ----------------------------------------------------------------------------------------------------------- restoring
 def deblurring(method: str, weights=None, data: str = "") -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    """A function from views to the restored photograph (h, w, 3) float32 in [0, 1].
+    """Return a function from views to the restored photograph (h, w, 3) float32 in [0, 1].
 
-    method: of METHODS. weights: what `restore_jax.load` gives, of a network or of dmenet. data: the data set's name;
-    the weight of deconvolution's data term depends on it.
+    method: one of METHODS. weights: a network's, or dmenet's, from `restore_jax.load`. data: the data set's name, on
+    which the weight of deconvolution's data term depends.
     """
     if method == "input":
         return lambda views: views["blurred"]
@@ -115,7 +115,7 @@ def deblurring(method: str, weights=None, data: str = "") -> Callable[[Mapping[s
 
 
 def data_weight(data: str) -> float:
-    """Of deconvolution's data term, by data set; for a folder that of `restore-jax deblur --method deconv`."""
+    """Return the weight of deconvolution's data term for a data set; a folder has that of `restore-jax deblur`."""
     return DATASET_WEIGHTS.get(data.partition("/")[0], DATASET_WEIGHTS["cuhk"])
 
 
@@ -126,7 +126,7 @@ def _deconvolved(views, method, weights, weight):
 
 # ----------------------------------------------------------------------------------------------------------- measuring
 def score(result: np.ndarray, truth: np.ndarray, conventions: Sequence[str], lpips=None) -> dict[str, float]:
-    """{column: value} of a photograph; equal ones have no PSNR."""
+    """Measure a photograph: {column: value}; equal pictures have no PSNR."""
     found = {
         f"{name.upper()} [{convention}]": float(getattr(metrics, name)(result, truth, convention))
         for convention in conventions
@@ -138,10 +138,10 @@ def score(result: np.ndarray, truth: np.ndarray, conventions: Sequence[str], lpi
 
 
 def measure(data: Pairs, method: str, weights: str | None, options: Options, label: str) -> Outcome:
-    """Measures a method, with weights (a name or file) if it takes any, on pairs; options.limit: the first photographs.
+    """Measures a method on pairs, with weights (a name or file) if it takes any.
 
-    LPIPS is measured with options.weights["lpips"]. label: what pictures are named by. Raises InputError for weights
-    and photographs that cannot be read.
+    options.limit takes the first photographs only. LPIPS is measured with options.weights["lpips"]. label: the name of
+    pictures. Raises InputError for weights and photographs that cannot be read.
     """
     if not data.count:
         raise InputError(f"{data.name}: holds no pairs")
@@ -174,7 +174,7 @@ def measure(data: Pairs, method: str, weights: str | None, options: Options, lab
 
 
 def _lpips(weights):
-    """(parameters, sha256) of LPIPS weights, or (None, "")."""
+    """Return (parameters, sha256) of LPIPS weights, or (None, "")."""
     if weights is None:
         return None, ""
     params, header = read_safetensors(weights)
@@ -192,7 +192,7 @@ def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]
 
 
 def weights_of(method: str, options: Options, role: str) -> str | None:
-    """Returns what a method takes: the weights given for `role`, else those of its own name; None for no network."""
+    """Returns a method's weights: those given for `role`, else those of its own name; None for no network."""
     if method in (*NETWORKS, "dmenet"):
         return options.weights.get(role, method)
     return None

@@ -1,8 +1,8 @@
-"""Evaluation of defocus maps: data sets, estimators, and what is measured (dissertation 3.4).
+"""Evaluation of defocus maps: data sets, estimators, and metrics (dissertation 3.4).
 
-A data set is a name of `DATASETS`, built by `restore-jax data build`, or a folder that holds image/, and map/ or gt/
-with a map of each photograph's name: black and white pictures of what is blurred (white), or maps of sigma as
-`restore_jax.defocus.write_map` writes them (NaN, or 65535 in a PNG: not known).
+A data set is a name of `DATASETS`, built by `restore-jax data build`, or a folder with image/, and with map/ or gt/
+that has a map of each photograph's name. Maps are black and white pictures (white is blurred), or sigma as
+`restore_jax.defocus.write_map` writes it (NaN, or 65535 in a PNG, is not known).
 """
 
 import functools
@@ -22,7 +22,7 @@ from restore_jax.io.photos import read_photo, write_photo
 from restore_jax.metrics import defocus as metrics
 
 BINARY = ("cuhk",)
-DATASETS = {  # the feature that holds the truth, and the conventions it is measured by
+DATASETS = {  # {dataset: (the feature that holds the truth, the conventions that it is measured under)}
     "cuhk_blur": ("map", BINARY),
     "rtf": ("map", ("dmenet-matlab", "dmenet-py")),
     "syndof": ("sigma", ("syndof",)),
@@ -31,7 +31,7 @@ DATASETS = {  # the feature that holds the truth, and the conventions it is meas
 
 @dataclass(frozen=True)
 class Photographs:
-    """A data set. load(i): (name, image (h, w, 3), truth (h, w)); the truth is bool, blurred, or sigma in pixels."""
+    """A data set. load(i): (name, image (h, w, 3), truth (h, w)), the truth bool (True: blurred) or sigma in pixels."""
 
     name: str
     count: int
@@ -41,7 +41,7 @@ class Photographs:
 
 # ---------------------------------------------------------------------------------------------------------------- data
 def open_data(name: str) -> Photographs:
-    """The data set of a name of DATASETS, such as "cuhk_blur/train504", or of a folder. Raises InputError."""
+    """Open a data set by a name of DATASETS, such as "cuhk_blur/train504", or a folder. Raises InputError."""
     if str(name).partition("/")[0] in DATASETS:
         return open_dataset(str(name))
     if not pathlib.Path(name).is_dir():
@@ -50,7 +50,7 @@ def open_data(name: str) -> Photographs:
 
 
 def open_dataset(name: str) -> Photographs:
-    """A dataset that `restore-jax data build` made: its split "test", or its only one. Raises InputError."""
+    """Open a dataset that `restore-jax data build` made: its split "test", or its only one. Raises InputError."""
     dataset = name.partition("/")[0]
     feature, conventions = DATASETS[dataset]
     builder, split = builder_and_split(name)
@@ -63,14 +63,14 @@ def open_dataset(name: str) -> Photographs:
         map_ = np.asarray(record[feature])
         map_ = map_[..., 0] if map_.ndim == 3 else map_
         truth = map_ > map_.max() / 2 if conventions == BINARY else sigma_of_codes(map_)
-        scene = record["scene"].decode().replace("/", "_")  # of SYNDOF several examples have the same
+        scene = record["scene"].decode().replace("/", "_")  # several examples of SYNDOF share one scene
         return f"{index:05}_{scene}", record["image"], truth
 
     return Photographs(name, len(records), load, conventions)
 
 
 def builder_and_split(name: str):
-    """(TFDS builder, its split "test" or its only one) of a dataset that was built. Raises InputError."""
+    """Return (TFDS builder, its split "test" or its only one) of a dataset that was built. Raises InputError."""
     builder = open_newest(name)
     splits = list(builder.info.splits)
     if "test" not in splits and len(splits) != 1:
@@ -79,14 +79,14 @@ def builder_and_split(name: str):
 
 
 def sigma_of_codes(codes: np.ndarray) -> np.ndarray:
-    """Sigma in pixels, NaN where it is not known, of a 16-bit map's thousandths; floats are sigma already."""
+    """Convert a 16-bit map's thousandths to sigma in pixels, NaN where it is not known; floats are sigma already."""
     if codes.dtype.kind == "f":
         return codes.astype(np.float32)
     return np.where(codes == NOT_KNOWN, np.nan, codes / STEPS_PER_PIXEL).astype(np.float32)
 
 
 def open_folder(folder: pathlib.Path) -> Photographs:
-    """The data set of a folder, all of whose maps are of the first one's kind. Raises InputError."""
+    """Open a folder as a data set; all maps must be of the first one's kind. Raises InputError."""
     photos = find_photos([folder / "image"])
     place = next((folder / name for name in ("map", "gt") if (folder / name).is_dir()), None)
     if place is None:
@@ -113,20 +113,20 @@ def open_folder(folder: pathlib.Path) -> Photographs:
 
 
 def is_binary(path: pathlib.Path) -> bool:
-    """Whether a map is a picture of 8 bits or fewer, not sigma."""
+    """Say whether a map is a picture of 8 bits or fewer, and so not sigma."""
     return path.suffix == ".png" and read_photo(path).bits == 8
 
 
 def read_binary(path: pathlib.Path) -> np.ndarray:
-    """Where a black and white picture is white, (h, w) bool. Raises InputError if it has other colours."""
+    """Read where a black and white picture is white, (h, w) bool. Raises InputError if it has other colours."""
     pixels = read_photo(path).pixels
     if not np.isin(pixels, (0, 1)).all():
-        raise InputError(f"{path}: has 8 bits, but is not black and white: neither what is blurred nor sigma")
+        raise InputError(f"{path}: has 8 bits, but is not black and white: neither a map of blurred pixels nor sigma")
     return pixels[..., 0] > 0
 
 
 def read_sigma(path: pathlib.Path) -> np.ndarray:
-    """Sigma in pixels, NaN where it is not known. Raises InputError."""
+    """Read sigma in pixels, NaN where it is not known. Raises InputError."""
     sigma = read_map(path)
     if np.isnan(sigma).all():
         raise InputError(f"{path}: sigma is known nowhere in it")
@@ -135,9 +135,9 @@ def read_sigma(path: pathlib.Path) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------------------------------ measuring
 def measure(data: Photographs, method: str, options: Options, role: str = "bdcs") -> Outcome:
-    """Metrics of a method over a data set; weights: of DMENet, options.weights[role] or those that ship.
+    """Measure a method on a data set. DMENet's weights are options.weights[role], or those that ship.
 
-    Raises InputError for weights that cannot be read, and photographs or maps that cannot.
+    Raises InputError for weights, photographs or maps that cannot be read.
     """
     if not data.count:
         raise InputError(f"{data.name}: holds no photographs")
@@ -166,7 +166,7 @@ def measure(data: Photographs, method: str, options: Options, role: str = "bdcs"
 
 
 def score(sigma: np.ndarray, truth: np.ndarray) -> dict:
-    """The scores of a photograph: of a bool truth accuracy and the curve, else errors under every convention."""
+    """Measure a photograph: accuracy and the curve for a bool truth, else errors under every convention."""
     if truth.dtype != bool:
         return {name: metrics.errors(sigma, truth, name) for name in metrics.CONVENTIONS}
     precision, recall = metrics.precision_recall(sigma, truth)
@@ -178,7 +178,7 @@ def score(sigma: np.ndarray, truth: np.ndarray) -> dict:
 
 
 def averaged_binary(scores: Sequence[dict]) -> tuple[dict, dict]:
-    """({column: mean}, the mean curve) over photographs; those where nothing is blurred have no part in the curve."""
+    """Average scores: ({column: mean}, the mean curve); photographs without blur have no part in the curve."""
     curves = [(found["precision"], found["recall"]) for found in scores if found["recall"] is not None]
     means = {f"{metric} [cuhk]": mean(found[name] for found in scores) for metric, name in BINARY_METRICS.items()}
     if not curves:
@@ -190,7 +190,7 @@ BINARY_METRICS = {"accuracy": "accuracy", "mAP": "average_precision"}
 
 
 def averaged(scores: Sequence[dict], conventions: Sequence[str]) -> tuple[dict, dict]:
-    """({column: mean}, nothing more) over photographs of sigma."""
+    """Average scores of maps of sigma: ({column: mean}, {})."""
     return {
         f"{metric.upper()} [{name}]": mean(found[name][metric] for found in scores)
         for metric in ("mse", "mae")
@@ -205,7 +205,7 @@ def precision_and_recall(rows: Sequence[Filled]) -> dict[str, tuple[Sequence[flo
 
 
 def write_truth(path: pathlib.Path, truth: np.ndarray) -> None:
-    """A picture of the truth: white is blurred, or coloured as the maps are."""
+    """Write a picture of the truth: white is blurred, or sigma in the colours of the maps."""
     if truth.dtype == bool:
         write_photo(path, np.repeat(truth[..., None].astype(np.float32), 3, axis=-1))
     else:

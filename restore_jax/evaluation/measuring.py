@@ -14,8 +14,8 @@ from restore_jax.weights import registry
 class Item:
     """A photograph or clip to measure.
 
-    key: the strings by which the journal knows its scores, but for the version, which is added. text: what is said
-    before it is computed. compute: returns its scores, and writes its picture. picture: the file, or None.
+    key: the strings by which the journal knows its scores; the version is added. text: a line that is printed before it
+    is computed. compute: returns its scores, and writes its picture. picture: the file, or None.
     """
 
     key: Sequence[str]

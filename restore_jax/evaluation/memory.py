@@ -1,4 +1,4 @@
-"""Evaluation of reference memories: what they give back of a reference, before and after they are adapted to it."""
+"""Evaluation of reference memories: how well they reconstruct a reference, before and after they are adapted to it."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from restore_jax.video import adaptation
 
 
 def references(clip: Clip, count: int | None = None) -> list[np.ndarray]:
-    """The wide camera's frames of a clip, or `count` of them, (h, w, 3) float32 with even sides."""
+    """Return the wide camera's frames of a clip, or `count` of them, (h, w, 3) float32 with even sides."""
     numbers = np.arange(clip.count)
     if count is not None:
         numbers = np.unique(np.linspace(0, clip.count - 1, count).round().astype(int))
@@ -25,12 +25,12 @@ def references(clip: Clip, count: int | None = None) -> list[np.ndarray]:
 
 
 def adapted(weights, clip: Clip, count: int | None = None):
-    """The weights with their memory adapted to a clip's reference frames, all or `count`."""
+    """Adapt the weights' memory to a clip's reference frames, to all or to `count` of them."""
     return adaptation.adapt(weights, references(clip, count)).weights
 
 
 def reconstruction(weights, clip: Clip) -> list[dict[str, float]]:
-    """PSNR and SSIM of each reference frame as remembered."""
+    """Measure PSNR and SSIM of each reference frame as the memory reconstructs it."""
     remember = jax.jit(lambda frame: weights.model.apply(weights.params, frame, method="reconstruct_reference"))
     scores = []
     for frame in references(clip):
@@ -41,7 +41,7 @@ def reconstruction(weights, clip: Clip) -> list[dict[str, float]]:
 
 
 def measure_reconstruction(data: str, name: str, options: Options, learn: Callable | None = None) -> Outcome:
-    """What the memory of weights gives back of a data set's references; learn(weights, clip): adapts them first."""
+    """Measure how well a memory reconstructs a data set's references; learn(weights, clip) adapts it first."""
     weights = registry.load(name)
     adaptation.check_memory(weights)
     scores = []

@@ -1,7 +1,7 @@
-"""The networks of the dissertation's tables: what each row's weights are weights of, and how one comes by them.
+"""The networks of the dissertation's tables: the network and options of each row, and the config that trains it.
 
-A row's role is its name on the command line, as in --weights ours_l1=FILE. Configs are those of `configs/`; options
-are their `config.model.options` but for what training alone needs (TRAINING), whose parameters no table counts.
+A row is named on the command line by its role, as in --weights ours_l1=FILE. Configs are files of `configs/`. Options
+are their `config.model.options`, without those that only training needs (TRAINING), whose parameters no table counts.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ MEMORY = {"keys": 128, "basis": 512, "size": 1024}
 
 @dataclass(frozen=True)
 class Network:
-    """config: FILE.py[:VARIANT] of configs/. name, options: of `models.create`. frames: of a RefVSR's window."""
+    """A row's network.
+
+    config: FILE.py[:VARIANT] in configs/. name, options: the arguments of `models.create`. frames: a RefVSR's window.
+    """
 
     config: str
     name: str

@@ -20,7 +20,7 @@ from restore_jax.metrics.focus import figures
 from restore_jax.weights.registry import TAKEN
 
 TRUTH, VIEWS = "F", "AB"  # the last letters of names
-COLUMNS = {  # of Figures, by what is printed
+COLUMNS = {  # {field of Figures: the column that prints it}
     "gain": "gain (dB)",
     "blurred": "gain where blurred (dB)",
     "sharp": "PSNR to the input in focus (dB)",

@@ -1,10 +1,10 @@
-"""The dissertation's claims on data anyone can have: its rows trained at one small budget, on rendered data.
+"""The dissertation's claims on data that anyone can have: its rows, trained at one small budget on rendered data.
 
-Deblurring is trained on photographs whose defocus is rendered (Tables 4.1, 4.2 and 4.7), video super-resolution on
-what a virtual triple camera films of them (5.2, 5.3 and 6.1); without photographs on drawn pictures. All are measured
-on the same held-out photographs, which are never trained on, by this package. Networks have a quarter of the
-published widths and fewer blocks. What is trained is kept in the workdir under a digest of its config, so that the same
-command goes on where it was stopped, and nothing is trained twice.
+Deblurring is trained on photographs whose defocus is rendered (Tables 4.1, 4.2 and 4.7), and video super-resolution on
+clips that a virtual triple camera films of photographs (5.2, 5.3 and 6.1). Without photographs both train on drawn
+pictures. All are measured on the same held-out photographs, which are never trained on. Networks have a quarter of the
+published widths and fewer blocks. Trained weights are kept in the workdir under a digest of their config, so that the
+same command continues where it was stopped, and nothing is trained twice.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ from restore_jax.version import __version__
 from restore_jax.weights.files import save
 
 NUMBERS = ("4.1", "4.2", "4.7", "5.2", "5.3", "6.1")
-PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image: measured on unless others are given
-SIDE, SCENES = 192, 2  # pixels of a held-out pair; pairs rendered of a photograph
-FRAMES = 5  # of a held-out clip
+PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # scikit-image's, which are measured on by default
+SIDE, SCENES = 192, 2  # side of a held-out pair in pixels, and number of pairs rendered from a photograph
+FRAMES = 5  # number of frames of a held-out clip
 METRIC = "PSNR"
 NOTES = {
     "4": "Networks have a quarter of the published widths.",
@@ -51,7 +51,7 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Budget:
-    """steps of each training, and how many seeds of it."""
+    """The steps of each training, and the number of seeds that each row is trained with."""
 
     steps: int = 200
     seeds: int = 2
@@ -59,7 +59,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Claims:
-    """A table as trained. rows: (label, {column: a value for each seed}, {column: printed})."""
+    """A trained table. rows: (label, {column: a value for each seed}, {column: printed number})."""
 
     number: str
     title: str
@@ -69,7 +69,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Found:
-    """All tables, and what they were made with."""
+    """All trained tables, and facts about their data, machine and time."""
 
     claims: Sequence[Claims]
     budget: Budget
@@ -79,10 +79,11 @@ class Found:
 def run(
     numbers: Sequence[str], budget: Budget, workdir, photos: Sequence[str], held_out: str, options: Options
 ) -> Found:
-    """Trains what is not trained yet, and measures.
+    """Train the rows of tables that are not trained yet, and measure all.
 
-    photos: folders to train on, else drawn pictures. held_out: a folder of photographs, else scikit-image's.
-    options.weights["vgg"]: of VGG19, else drawn ones are used. Raises InputError, KeyboardInterrupt if told to stop.
+    photos: folders to train on; without any, pictures are drawn. held_out: a folder of photographs to measure on, ""
+    for scikit-image's. options.weights["vgg"]: weights of VGG19; without them drawn ones are used. Raises InputError,
+    and KeyboardInterrupt if told to stop.
     """
     for number in numbers:
         if number not in NUMBERS:
@@ -112,14 +113,14 @@ def run(
         "measured on": held_out or f"scikit-image's {', '.join(PHOTOGRAPHS)}",
         "restore_jax": __version__,
         "machine": "{device}, {cpu}, {cores} cores, jax {jax}".format(**machine()),
-        "took": f"{(time.monotonic() - began) / 60:.0f} minutes, but for what was kept from earlier runs",
+        "took": f"{(time.monotonic() - began) / 60:.0f} minutes, without the trainings of earlier runs",
     }
     return Found(claims, budget, facts)
 
 
 # ------------------------------------------------------------------------------------------------------------ training
 def trained(role: str, seed: int, budget: Budget, workdir: pathlib.Path, photos, options: Options) -> pathlib.Path:
-    """The weights file of a role, trained if it is not yet; a network with memory after its backbone."""
+    """Return the weights file of a role; train it if it is not there, a network with memory after its backbone."""
     backbone = ""
     if role in published.REMEMBERING:
         backbone = str(trained(role.removesuffix("_memory"), seed, budget, workdir, photos, options))
@@ -141,7 +142,7 @@ def trained(role: str, seed: int, budget: Budget, workdir: pathlib.Path, photos,
 
 
 def budgeted(role: str, seed: int, steps: int, photos: Sequence[str]):
-    """The config of a role's training, small and short, the same for every row but for what the row is about."""
+    """Return the small and short config of a role's training, equal for all rows but for the row's subject."""
     network = published.NETWORKS[role]
     file, _, variant = network.config.partition(":")
     kind = "rendered" if role in published.DEBLUR else "virtual"
@@ -149,7 +150,7 @@ def budgeted(role: str, seed: int, steps: int, photos: Sequence[str]):
     with config.unlocked():
         config.seed, config.total_steps, config.remat = seed, steps, False
         config.log_every, config.checkpoint_every, config.keep_checkpoints = max(1, steps // 5), max(50, steps // 2), 1
-        config.ema_decay = 1 - 1 / max(2, steps // 20)  # the mean of the last twentieth
+        config.ema_decay = 1 - 1 / max(2, steps // 20)  # the mean of the last twentieth of the steps
         config.evaluation.every = 0
         config.optim.update({"name": "muon", "rate": 4e-3, "final_rate": 4e-5, "weight_decay": 0.01, "clip": 1.0})
         config.optim.update({"schedule": "cosine", "warmup_steps": min(20, steps // 4), "skip_nonfinite": 20})
@@ -166,7 +167,7 @@ def _small_deblur(config):
     config.data.update({"size": 64, "margin": 8, "batch_size": 4})
     config.render.update({"min_coc": 4.0, "max_coc": 14, "num_layers": 14})
     config.model.options.width //= 4
-    if config.model.name == "ifan":  # as ifan-small is trained: else so few steps move it no further than its input
+    if config.model.name == "ifan":  # trained like ifan-small; otherwise so few steps leave the input unchanged
         config.model.options.output_leak, config.init = None, "identity_filters"
 
 
@@ -187,7 +188,7 @@ def _small_video(config):
 
 
 def drawn_vgg(workdir: pathlib.Path) -> pathlib.Path:
-    """A VGG19 of drawn weights (He's initialisation), the same every time, whose features the losses may compare."""
+    """Write a VGG19 with drawn weights (He's initialisation, always the same), whose features losses can compare."""
     path = workdir / "vgg19_drawn.safetensors"
     if not path.exists():
         rng = np.random.default_rng(19)
@@ -203,7 +204,7 @@ def drawn_vgg(workdir: pathlib.Path) -> pathlib.Path:
 
 # ------------------------------------------------------------------------------------------------------------ held out
 def held_out_pictures(workdir: pathlib.Path, folder: str) -> pathlib.Path:
-    """A folder with photos/, for the virtual camera, and pairs/, their defocus rendered; made if it is not there."""
+    """Return a folder with photos/, for the virtual camera, and pairs/ of rendered defocus; make it if need be."""
     if folder:
         pictures = {path.stem: from_float(read_photo(path).pixels, np.uint8) for path in find_photos([folder])}
     else:
@@ -222,7 +223,7 @@ def held_out_pictures(workdir: pathlib.Path, folder: str) -> pathlib.Path:
 
 
 def _rendered(stem, picture):
-    """Pairs {view: (SIDE, SIDE, 3) float32} of the picture's middle, under random scenes that its name decides."""
+    """Render pairs {view: (SIDE, SIDE, 3) float32} of a picture's middle, in random scenes that its name seeds."""
     config = budgeted("ifan", 0, 1, ())
     side = SIDE + 2 * config.data.margin
     height, width = picture.shape[:2]
@@ -238,7 +239,7 @@ def _rendered(stem, picture):
 
 # ------------------------------------------------------------------------------------------------------------- showing
 def _claims(number, by_seed, vgg) -> Claims:
-    """What each row scored by seeds. Raises InputError if a row could not be measured."""
+    """Collect the scores of each row by seeds. Raises InputError if a row could not be measured."""
     rows = []
     for filled in zip(*by_seed, strict=True):
         for row in filled:
@@ -252,9 +253,11 @@ def _claims(number, by_seed, vgg) -> Claims:
 
 
 def agreement(claims: Claims) -> tuple[int, int, int, int]:
-    """(pairs of rows, of these in the printed order, differing by more than their spread, of these in order).
+    """Count pairs of rows, and how many are in the printed order.
 
-    Of rows whose printed numbers differ. The spread of a pair is the root of the sum of the two variances over seeds.
+    Returns the number of pairs, of those in order, of those that differ by more than their spread, and of these in
+    order. Only rows whose printed numbers differ are paired. The spread of a pair is the root of the sum of the two
+    variances over seeds.
     """
     scored = [(*_mean_and_spread(_main(values)), printed[METRIC]) for _, values, printed in claims.rows]
     pairs = ordered = clear = clear_ordered = 0
@@ -270,22 +273,22 @@ def agreement(claims: Claims) -> tuple[int, int, int, int]:
 
 
 def _main(values):
-    """The values by seeds of the metric that rows are ordered by."""
+    """Return the values, by seed, of the metric that orders the rows."""
     return next(found for column, found in values.items() if column.split(" [")[0] == METRIC)
 
 
 def _mean_and_spread(values) -> tuple[float, float]:
-    """Mean and sample standard deviation, 0 of a single value."""
+    """Return mean and sample standard deviation, which is 0 for a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def _places(numbers) -> list[int]:
-    """1 for the largest."""
+    """Rank numbers; the largest has place 1."""
     return [1 + sum(other > number for other in numbers) for number in numbers]
 
 
 def markdown(found: Found) -> str:
-    """What was found, as a page."""
+    """Format the trained tables as a page of Markdown."""
     budget = found.budget
     lines = ["# The dissertation's claims, on rendered data", "", *(f"- {k}: {v}" for k, v in found.facts.items())]
     lines += [
@@ -330,7 +333,7 @@ def _verdict(claims):
 
 
 def as_json(found: Found) -> bytes:
-    """The same for a program."""
+    """Format the trained tables as JSON."""
     document = {"facts": dict(found.facts), "steps": found.budget.steps, "seeds": found.budget.seeds, "tables": []}
     for claims in found.claims:
         rows = [

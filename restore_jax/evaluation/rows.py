@@ -1,9 +1,8 @@
 """Evaluation: tables of the dissertation, computed as far as data and weights are at hand, beside its own numbers.
 
-A table is a list of rows: each has the numbers that the dissertation prints, and a function that computes them. The
-tables are in `chapter3` to `chapter6`. A column's name ends in its metric's convention: "MSE [dmenet-py]". The scores
-of photographs are appended to a JSON-lines file as they come, so that an evaluation that was killed goes on where it
-was.
+A table is a list of rows. A row has the numbers that the dissertation prints and a function that computes them. The
+tables are in `chapter3` to `chapter6`. A column's name ends in its metric's convention: "MSE [dmenet-py]". Scores of
+photographs are appended to a JSON-lines file one by one, so that an evaluation that was killed continues where it was.
 """
 
 import difflib
@@ -21,11 +20,11 @@ from restore_jax.io import atomic
 from restore_jax.version import __version__
 from restore_jax.weights.registry import card
 
-COSTS = ("params (M)", "MACs (G)", "s")  # columns that stand after those of quality
+COSTS = ("params (M)", "MACs (G)", "s")  # columns after those of quality
 
 
 class Journal:
-    """Scores of photographs, kept in the JSON-lines file `path` if there is one; a last line cut short is dropped."""
+    """Scores of photographs, kept in the JSON-lines file `path`, or in memory for None; a cut last line is dropped."""
 
     def __init__(self, path=None):
         self._path, self._scores = path and pathlib.Path(path), {}
@@ -42,11 +41,11 @@ class Journal:
             atomic.write(self._path, "".join(_line(*entry) for entry in self._scores.items()).encode())
 
     def get(self, key: Sequence[str]) -> dict | None:
-        """The scores under a key of strings, or None."""
+        """Return the scores under a key of strings, or None."""
         return self._scores.get(tuple(key))
 
     def add(self, key: Sequence[str], scores: dict) -> None:
-        """Keeps scores. Raises InputError if the file cannot be written."""
+        """Keep scores. Raises InputError if the file cannot be written."""
         self._scores[tuple(key)] = scores
         if self._path is not None:
             with atomic.writing(self._path), open(self._path, "a") as file:
@@ -55,11 +54,11 @@ class Journal:
 
 @dataclass(frozen=True)
 class Options:
-    """What an evaluation is asked for.
+    """Options of an evaluation.
 
-    weights: {role: name or file}, the roles as of the rows. limit: of photographs a dataset, None for all.
-    pictures: a folder for them, or None. say: takes a line on what is going on. all_conventions: of metrics, not only
-    those that the dissertation's numbers are compared under.
+    weights: {role of a row: name or file}. limit: number of photographs of each dataset, None for all. pictures: a
+    folder for them, or None. say: is called with lines about the progress. all_conventions: measure under every
+    convention, not only under those of the dissertation's numbers.
     """
 
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +71,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured: {column: value} over `count` photographs; details go to the JSON file alone."""
+    """The result of measuring: {column: value} over `count` photographs; details go to the JSON file alone."""
 
     values: Mapping[str, float | None]
     count: int
@@ -84,9 +83,9 @@ class Outcome:
 class Row:
     """A row of a table.
 
-    printed: {metric: number}. compute: raises InputError, saying what is missing, if it cannot. role: of
-    `published.NETWORKS`, the network that the row is of and whose weights it takes; or a method's name, or "". data:
-    the dataset that the row is measured on, or "". timed: the role or method whose seconds are measured, if not `role`.
+    printed: {metric: number}. compute: measures the row; raises InputError that says what is missing. role: a name of
+    `published.NETWORKS`, whose weights the row takes, or a method's name, or "". data: the dataset that the row is
+    measured on, or "". timed: the role or method whose seconds are measured, if it is not `role`.
     """
 
     label: str
@@ -99,7 +98,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or figure. note: on the printed numbers."""
+    """A table or figure. note: a sentence about the printed numbers."""
 
     title: str
     rows: tuple[Row, ...]
@@ -108,7 +107,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Filled:
-    """A row as computed: its outcome, or why there is none."""
+    """A computed row: its outcome, or the reason why there is none."""
 
     label: str
     printed: Mapping[str, float]
@@ -117,7 +116,7 @@ class Filled:
 
 
 def fill(table: Table, options: Options) -> list[Filled]:
-    """Computes the rows of a table for which everything is at hand."""
+    """Compute the rows of a table for which data and weights are at hand."""
     filled = []
     for row in table.rows:
         try:
@@ -128,7 +127,7 @@ def fill(table: Table, options: Options) -> list[Filled]:
 
 
 def markdown(filled: Sequence[Filled]) -> str:
-    """A Markdown table: a row each, and after each metric's computed columns the printed one."""
+    """Format rows as a Markdown table; after each metric's computed columns stands the printed one."""
     computed = list(dict.fromkeys(column for row in filled if row.outcome for column in row.outcome.values))
     metrics = dict.fromkeys([column.split(" [")[0] for column in computed] + [m for row in filled for m in row.printed])
     metrics = sorted(metrics, key=lambda metric: metric in COSTS)
@@ -146,12 +145,12 @@ def markdown(filled: Sequence[Filled]) -> str:
 
 
 def as_lines(lines: Iterable[Sequence[str]]) -> str:
-    """The lines of a Markdown table."""
+    """Format cells as the lines of a Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def by_convention(filled: Sequence[Filled]) -> str:
-    """A Markdown table with a row for each convention: what was measured, as different papers would print it."""
+    """Format rows as a Markdown table with a row for each convention, as different papers would print them."""
     found = {}
     for row in filled:
         for column, value in row.outcome.values.items() if row.outcome else ():
@@ -166,7 +165,7 @@ def by_convention(filled: Sequence[Filled]) -> str:
 
 
 def as_json(title: str, filled: Iterable[Filled]) -> bytes:
-    """What was computed, for a program; None for what is not defined."""
+    """Format rows as JSON; values that are not defined are null."""
     rows = []
     for row in filled:
         measured = {"missing": row.missing}
@@ -200,13 +199,13 @@ def weights_by_role(arguments: Iterable[str], full: str, rows: Sequence[str]) ->
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of what is defined, or None."""
+    """Return the mean of the values that are not None, or None."""
     found = [value for value in values if value is not None and math.isfinite(value)]
     return float(np.mean(found)) if found else None
 
 
 def digest(*arrays: np.ndarray) -> str:
-    """A short name of the arrays' content."""
+    """Return a short digest of the arrays' content."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(f"{array.dtype} {array.shape}".encode())

@@ -1,7 +1,7 @@
-"""The dissertation's tables: what is at hand for each, and its rows filled in: quality, parameters, MACs, seconds.
+"""The dissertation's tables, filled in with quality, parameters, MACs and seconds.
 
-Quality is measured with the data and weights at hand; for the rest what is missing is said.
-Parameters and multiply-accumulates are always counted.
+Quality is measured where data and weights are at hand; elsewhere the table says what is missing. Parameters and
+multiply-accumulates are always counted.
 """
 
 import dataclasses
@@ -36,10 +36,10 @@ CONVENTION = (
 
 @dataclass(frozen=True)
 class Filling:
-    """A table filled in.
+    """A filled-in table.
 
-    rows: with counts also where quality is missing. size: (height, width) of the inputs that counts are of. missing:
-    {label: what it lacks}. why: {label: {column: why a count is not as printed}}.
+    rows: all rows, with counts even where quality is missing. size: (height, width) of the inputs that are counted for.
+    missing: {label: what the row lacks}. why: {label: {column: why a count is not as printed}}.
     """
 
     number: str
@@ -79,9 +79,9 @@ def fill(
     size: tuple[int, int] | None = None,
     timed: bool = False,
 ) -> Filling:
-    """A table with all that can be computed with what is at hand.
+    """Fill in a table as far as data and weights are at hand.
 
-    size: (height, width) of the inputs to count for, instead of the table's own. timed: seconds a picture are measured.
+    size: (height, width) of the inputs to count for, instead of the table's own. timed: measure seconds a picture.
     """
     table = open_table(number, data)
     own = counts.size_of(number)
@@ -102,7 +102,10 @@ def fill(
 
 
 def _filled(row: Row, options: Options, costs: Mapping[str, float], problem: str) -> tuple[Filled, list[str]]:
-    """(a row with its counts, and its quality if that can be measured; what it lacks). problem: its data's, or ""."""
+    """Fill in a row: its counts, and its quality if that can be measured; also returns what it lacks.
+
+    problem: what is wrong with its data, or "".
+    """
     try:
         if problem and not _lacks_weights(row, options):
             raise InputError(problem)
@@ -125,7 +128,7 @@ def _lacks_weights(row, options):
 
 # ------------------------------------------------------------------------------------------------------------- showing
 def markdown(filling: Filling) -> str:
-    """The table as Markdown, with what is missing and why counts differ."""
+    """Format the table as Markdown, with what is missing and why counts differ."""
     table, rows = filling.table, filling.rows
     height, width = filling.size
     lines = [f"## {table.title}", "", evaluate.markdown(rows), "", f"{table.note}."]
@@ -140,7 +143,7 @@ def markdown(filling: Filling) -> str:
 
 
 def _grouped(pairs) -> dict[str, list[str]]:
-    """{text: labels} of (label, text)."""
+    """Group pairs (label, text) to {text: labels}."""
     found = {}
     for label, text in pairs:
         found.setdefault(text, []).append(label)
@@ -148,7 +151,7 @@ def _grouped(pairs) -> dict[str, list[str]]:
 
 
 def as_json(filling: Filling) -> bytes:
-    """The same for a program."""
+    """Format the table as JSON."""
     document = json.loads(evaluate.as_json(filling.table.title, filling.rows))
     for row, filled in zip(document["rows"], filling.rows, strict=True):
         missing, why = filling.missing.get(filled.label, ()), filling.why.get(filled.label, {})
@@ -190,10 +193,10 @@ def points(filling: Filling) -> tuple[str, dict[str, tuple[float, float | None, 
 
 # ------------------------------------------------------------------------------------------------------------ overview
 def overview(options: Options) -> list[dict[str, str]]:
-    """For every table: its number, title, rows, what can be counted and what is at hand, a dict of strings."""
+    """List every table: its number, title, rows, what can be counted and what is at hand, each a dict of strings."""
     lines = []
     for number in NUMBERS:
-        if number == "fig3.6":  # the same rows as fig3.5
+        if number == "fig3.6":  # its rows are those of fig3.5
             continue
         table = open_table(number)
         problems = [missing_data(name) for name in chapter(number).own_data(number)]
@@ -216,12 +219,12 @@ def overview(options: Options) -> list[dict[str, str]]:
 
 
 def overview_markdown(lines: Sequence[Mapping[str, str]]) -> str:
-    """The overview as a Markdown table."""
+    """Format the overview as a Markdown table."""
     columns = [column for column in lines[0] if column != "weights missing"]
     cells = [columns, ["---"] * len(columns), *([line[column] for column in columns] for line in lines)]
     return f"{evaluate.as_lines(cells)}\n"
 
 
 def overview_json(lines: Sequence[Mapping[str, str]]) -> bytes:
-    """The overview for a program."""
+    """Format the overview as JSON."""
     return (json.dumps({"version": __version__, "tables": list(lines)}, indent=1) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Evaluation of video super-resolution by 4: clips of three cameras, and what is measured (dissertation 5.4).
+"""Evaluation of video super-resolution by 4: clips of three cameras, and metrics (dissertation 5.4).
 
 Clips are RealMCVSR's as `restore-jax data build` made it, "realmcvsr" or "realmcvsr_partial", or what the virtual
 triple camera films of a folder's photographs and videos. Frames are restored as `restore_jax.video.stream` does it;
@@ -33,9 +33,9 @@ REALMCVSR = ("realmcvsr", "realmcvsr_partial")
 CONVENTION = "refvsr"
 SCALE = 4
 MAX_SIZE = (136, 240)  # (height, width) of virtual LR frames at most
-WIDE = 2  # times finer than the ultra-wide camera's are the wide camera's pixels
-FINENESS = 2  # pixels of a scene for one of the virtual HR frame: then the wide camera sees what the other does not
-MAX_FRAMES = 60  # of a video that is filmed; they are in memory
+WIDE = 2  # the wide camera's pixels are this many times finer than the ultra-wide camera's
+FINENESS = 2  # pixels of a scene for one of the virtual HR frame, so that the wide camera sees more than the other
+MAX_FRAMES = 60  # frames of a filmed video, all of which are in memory
 PHOTO_FRAMES = 15
 OURS = "ours"  # the role whose weights `compare` takes
 METHODS = ("bicubic", "refvsr", "basicvsr", "iconvsr", "edvr")
@@ -62,9 +62,9 @@ class Clip:
 
 # ---------------------------------------------------------------------------------------------------------------- data
 def open_clips(name: str, num_frames: int | None = None) -> Iterator[Clip]:
-    """The clips of RealMCVSR's test split, or of the virtual camera in a folder; the first frames of each alone.
+    """Open the clips of RealMCVSR's test split, or those that the virtual camera films of a folder.
 
-    Raises InputError if there are none.
+    num_frames: take the first frames of each clip only. Raises InputError if there are no clips.
     """
     if name in REALMCVSR:
         return open_dataset(name, num_frames)
@@ -74,7 +74,7 @@ def open_clips(name: str, num_frames: int | None = None) -> Iterator[Clip]:
 
 
 def open_dataset(name: str, num_frames: int | None = None, directory: str = "") -> Iterator[Clip]:
-    """The clips of RealMCVSR as built. Raises InputError."""
+    """Open the clips of RealMCVSR as built. Raises InputError."""
     part = "_partial" if name.endswith("_partial") else ""
     low, high = (built(f"realmcvsr/{size}{part}", "test", directory) for size in (f"lrx{SCALE}", "hr"))
     lows = records(low, "test", ("ultra_wide", "wide", "tele"))
@@ -95,7 +95,7 @@ def open_dataset(name: str, num_frames: int | None = None, directory: str = "") 
 
 
 def open_folder(folder: pathlib.Path, num_frames: int | None = None) -> Iterator[Clip]:
-    """What the virtual triple camera films of a folder's photographs and videos, always the same. InputError."""
+    """Film a folder's photographs and videos with the virtual triple camera, always alike. Raises InputError."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*FORMATS, *VIDEOS))
     files = [path for path in files if path.name[0] != "."]
     if not files:
@@ -104,7 +104,7 @@ def open_folder(folder: pathlib.Path, num_frames: int | None = None) -> Iterator
 
 
 def _filmed(path, number, num_frames):
-    """One file's clip, all of it in memory."""
+    """Film one file's clip, which is all in memory."""
     if path.suffix.lower() in VIDEOS:
         clip = video.probe(path)
         frames = video.frames(clip, range(min(len(clip), num_frames or MAX_FRAMES)))
@@ -123,14 +123,14 @@ def _filmed(path, number, num_frames):
 
 # ------------------------------------------------------------------------------------------------------------ restoring
 def references_of(chosen, moment: Moment):
-    """What an engine takes as the reference of a moment: float32, or for two of them a pair, or None."""
+    """Return the reference that an engine takes at a moment: float32, a pair for two references, or None."""
     if not chosen.takes_reference:
         return None
     kind = getattr(chosen, "references", "")
     wide = to_float(_cut(moment.wide, chosen.multiple))
     if kind == "wide":
         return wide
-    if not kind:  # of a single frame's network, which takes it as fine as its output (as `tasks.super_resolution`)
+    if not kind:  # a network of single frames takes references as fine as its output (as in `tasks.super_resolution`)
         return np.clip(np.asarray(upsample_bicubic(wide[None], chosen.scale // WIDE)[0]), 0, 1)
     tele = to_float(_cut(imresize(moment.tele, TELE_CROP), chosen.multiple))
     return tele if kind == "tele" else (wide, tele)
@@ -142,11 +142,11 @@ def _cut(frame, multiple):
 
 
 def restored(chosen, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
-    """(image, confidence, accumulated confidence) of every moment of a clip.
+    """Restore every moment of a clip: (image, confidence, accumulated confidence).
 
-    Images (s·h, s·w, 3) float32 in [0, 1]. Confidences (h, w) in [0, 1], of two references the larger: of matching the
-    moment's reference, and accumulated forwards up to it (Eq. 5.7). None of an engine that matches nothing, and of
-    frames that are restored in tiles.
+    Images are (s·h, s·w, 3) float32 in [0, 1]. Confidences are (h, w) in [0, 1], the larger one for two references:
+    that of matching the moment's reference, and that accumulated forwards up to it (Eq. 5.7). They are None for an
+    engine that matches nothing, and for frames that are restored in tiles.
     """
     watched = _Watched(chosen)
     moments = (clip.load(number) for number in range(clip.count))
@@ -162,7 +162,7 @@ def restored(chosen, clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray | None
 
 
 class _Watched:
-    """An engine, and the matching confidences of the frame that is restored and those after it that it has seen."""
+    """An engine that keeps the matching confidences of the frame being restored and of later ones it has seen."""
 
     def __init__(self, chosen):
         self._chosen, self.seen = chosen, collections.deque(maxlen=chosen.ahead + 1)
@@ -183,7 +183,7 @@ class _Watched:
 
 # ------------------------------------------------------------------------------------------------------------ measuring
 def score(result: np.ndarray, truth: np.ndarray, conventions: Sequence[str] = (CONVENTION,)) -> dict[str, float]:
-    """PSNR and SSIM of a frame, whole under each convention and by fields of view, {column: value}."""
+    """Measure PSNR and SSIM of a frame, whole under each convention and by fields of view: {column: value}."""
     found = {
         f"{name.upper()} [{convention}]": getattr(metrics, name)(result, truth, convention)
         for convention in conventions
@@ -197,17 +197,17 @@ def score(result: np.ndarray, truth: np.ndarray, conventions: Sequence[str] = (C
 
 
 def whole(column: str) -> bool:
-    """Whether a column of `score` is of whole frames."""
+    """Say whether a column of `score` is about whole frames."""
     return column.startswith(("PSNR [", "SSIM ["))
 
 
 def by_fov(column: str) -> bool:
-    """Whether it is of a field of view."""
+    """Say whether a column of `score` is about a field of view."""
     return not whole(column)
 
 
 def inside_and_outside(column: str) -> bool:
-    """Whether it is of whole frames, or all that is inside or outside the overlapped field of view."""
+    """Say whether a column is about whole frames, or about all inside or outside the overlapped field of view."""
     return whole(column) or column.split(" ")[1] in (metrics_fov.RANGES[0], metrics_fov.RANGES[-1])
 
 
@@ -219,10 +219,11 @@ def measure(
     columns: Callable[[str], bool] = by_fov,
     learn: Callable | None = None,
 ) -> Outcome:
-    """Measures weights (a name or file, or "bicubic") on a data set; options.limit: the first frames of each clip.
+    """Measure weights (a name or file, or "bicubic") on a data set; options.limit takes the first frames of each clip.
 
-    columns: whether a column of `score` is shown. learn(weights, clip): returns what a clip is restored with in place
-    of the weights. Raises InputError for weights that cannot be read or restore no video, and data that is not there.
+    columns: says whether a column of `score` is shown. learn(weights, clip): returns the weights that a clip is
+    restored with in place of `weights`. Raises InputError for weights that cannot be read or restore no video, and for
+    missing data.
     """
     clips = open_clips(data, options.limit)
     restorer, sha, name = open_weights(None if weights == "bicubic" else weights)
@@ -255,12 +256,12 @@ def measure(
 
 
 def parameters(chosen) -> int:
-    """Parameters of an engine's network, as the tables count them."""
+    """Count the parameters of an engine's network as the tables do."""
     return costs.parameters(chosen.params.get("params", chosen.params))
 
 
 def _restore(chosen, clip, picture, conventions):
-    """The scores of all frames of a clip, and pictures of the middle one."""
+    """Measure all frames of a clip, and write pictures of the middle one."""
     scores = []
     for number, (image, *confidences) in enumerate(restored(chosen, clip)):
         truth = to_float(clip.load(number).truth)
@@ -271,7 +272,7 @@ def _restore(chosen, clip, picture, conventions):
 
 
 def write_pictures(path: pathlib.Path, image, truth, confidence=None, accumulated=None) -> None:
-    """PATH, beside it PATH_truth, and where there are any PATH_confidence and PATH_accumulated, bright where sure."""
+    """Write PATH, PATH_truth and, if there are any, PATH_confidence and PATH_accumulated, bright where confident."""
     pictures = {"_truth": truth, "_confidence": colours(confidence), "_accumulated": colours(accumulated), "": image}
     for suffix, picture in pictures.items():
         if picture is not None:
@@ -279,7 +280,7 @@ def write_pictures(path: pathlib.Path, image, truth, confidence=None, accumulate
 
 
 def colours(confidence: np.ndarray | None) -> np.ndarray | None:
-    """A picture (h, w, 3) float32 in [0, 1] of a confidence map (h, w) in [0, 1]; None of None."""
+    """Colour a confidence map (h, w) in [0, 1] as a picture (h, w, 3) float32 in [0, 1]; None stays None."""
     return None if confidence is None else to_float(false_colours(confidence))
 
 
