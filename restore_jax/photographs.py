@@ -13,6 +13,8 @@ from typing import Any
 from restore_jax import defocus, io, restore, weights
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
+from restore_jax.io import finding, left_out, naming
+from restore_jax.io.photos import STANDARD
 from restore_jax.plots.panels import side_by_side
 from restore_jax.report import Report, Reporter
 
@@ -61,14 +63,19 @@ def deblur_files(options: DeblurOptions, reporter: Reporter | None = None) -> Ou
     reporter = reporter or Report(quiet=True)
     if (options.left is None) != (options.right is None):
         raise InputError("--left and --right: dual-pixel views come in pairs, give both")
-    photos, skipped = _photos(options.photos)
+    photos, skipped, others = _photos(options.photos)
     several = len(photos) > 1 or pathlib.Path(options.photos[0]).is_dir()
     if several and options.left is not None:
         raise InputError("--left and --right: belong to one photo, give just one")
     if options.map is not None and (several or options.method != "deconv"):
         raise InputError(f"{options.map}: --map belongs to one photo and --method deconv")
-    jobs, failures, written = [], [], []
-    for job in _jobs(photos, options.out, options.compare, several):
+    kinds, jobs, failures, written = {}, [], [], []
+    for photo in photos:
+        try:
+            kinds[photo] = io.identify(photo)
+        except InputError as error:
+            failures.append(str(error))
+    for job in _jobs(kinds, options.out, options.compare, several):
         try:
             for path in filter(None, job[1:]):
                 io.check_writable(path)
@@ -78,6 +85,8 @@ def deblur_files(options: DeblurOptions, reporter: Reporter | None = None) -> Ou
     if not jobs:
         raise InputError(failures[0])
 
+    for line in others:
+        reporter.done(line)
     if skipped:
         reporter.done(f"skipping {skipped} earlier results (*{ENDINGS[0]}, *{ENDINGS[1]})")
     try:
@@ -93,10 +102,10 @@ def deblur_files(options: DeblurOptions, reporter: Reporter | None = None) -> Ou
     return Outcome(written, failures, len(photos))
 
 
-def _photos(arguments) -> tuple[list[pathlib.Path], int]:
-    """Return the photos that the arguments stand for, without earlier results, and how many of those there were."""
+def _photos(arguments) -> tuple[list[pathlib.Path], int, list[str]]:
+    """Return the photos that the arguments stand for, how many earlier results were left out, and lines on the rest."""
     named = {pathlib.Path(argument).resolve() for argument in arguments}
-    everything = io.find_photos(arguments)
+    everything, others = finding.sorted_out(arguments)
 
     def is_result(path):
         original = path.with_name(path.stem.removesuffix(ENDINGS[0]).removesuffix(ENDINGS[1]) + path.suffix)
@@ -105,28 +114,36 @@ def _photos(arguments) -> tuple[list[pathlib.Path], int]:
     photos = [path for path in everything if not is_result(path)]
     if not photos:
         raise InputError(f"{arguments[0]}: holds no photos besides earlier results")
-    return photos, len(everything) - len(photos)
+    return photos, len(everything) - len(photos), others
 
 
-def _jobs(photos: list[pathlib.Path], out: str | None, compare: bool, several: bool) -> list[tuple]:
-    """Return (photo, output, comparison or None) for each photo. Raises InputError where a file would be lost."""
+def _jobs(kinds: dict[pathlib.Path, str], out: str | None, compare: bool, several: bool) -> list[tuple]:
+    """Return (photo, output, comparison or None) for each photo, by its format. InputError if a file would be lost."""
+    if out == STANDARD and (several or compare):
+        raise InputError(f"{out}: standard output takes one result; give {'a folder' if several else 'a file'}")
     folder = out is not None and (several or out.endswith(("/", os.sep)) or pathlib.Path(out).is_dir())
     if several and folder and not pathlib.Path(out).is_dir() and pathlib.Path(out).suffix.lower() in io.FORMATS:
         raise InputError(f"{out}: one file, but several photos: give a folder")
     jobs, taken = [], {}
-    originals = {photo.resolve() for photo in photos}
-    for photo in photos:
+    originals = {photo.resolve() for photo in kinds}
+    for photo, kind in kinds.items():
+        comparison = None
         if out is None or folder:
-            parent = pathlib.Path(out) if folder else photo.parent
-            output, stem = parent / f"{photo.stem}{ENDINGS[0]}{photo.suffix}", photo.stem
+            parent = pathlib.Path(out) if folder else None
+            output = naming.result_path(photo, ENDINGS[0], kind, parent)
+            if compare and os.fspath(output) == STANDARD:
+                raise InputError(f"{output}: standard output takes one result; give a file")
+            comparison = naming.result_path(photo, ENDINGS[1], kind, parent) if compare else None
         else:
             output = pathlib.Path(out)
-            stem = output.stem
-            if not output.suffix:
-                raise InputError(f"{out}: needs an ending such as {photo.suffix}, or / at the end for a folder")
-        comparison = output.with_name(f"{stem}{ENDINGS[1]}{output.suffix}") if compare else None
+            if not output.suffix and out != STANDARD:
+                ending = io.output_suffix(photo, kind)
+                raise InputError(f"{out}: needs an ending such as {ending}, or / at the end for a folder")
+            if compare:
+                stem = naming.shortened(output.stem, ENDINGS[1] + output.suffix)
+                comparison = output.with_name(f"{stem}{ENDINGS[1]}{output.suffix}")
         for path in filter(None, (output, comparison)):
-            if path.resolve() in originals:
+            if os.fspath(path) != STANDARD and path.resolve() in originals:
                 raise InputError(f"{path}: is an input and would be overwritten; choose another -o")
             if path.resolve() in taken:
                 raise InputError(f"{path}: both {taken[path.resolve()]} and {photo} would be written there")
@@ -164,14 +181,17 @@ def _deblur_file(options, reporter, restorer, photo, output, comparison) -> list
         except InputError as error:
             raise InputError(f"{photo}: {error}") from None
     reporter.status("writing")
-    io.write_photo(output, result, like=picture)
+    gone = io.write_photo(output, result, like=picture)
     height, width = result.shape[:2]
     reporter.done(f"{output}  {width}x{height}, {time.monotonic() - began:.1f} s")
+    for line in left_out.lines(output, gone, photo, picture.format):
+        reporter.done(line)
     if comparison is None:
         return [output]
     alpha = None if picture.alpha is None else side_by_side(picture.alpha, picture.alpha)
     pair = side_by_side(picture.pixels, result)
-    io.write_photo(comparison, pair, like=dataclasses.replace(picture, alpha=alpha))
+    extras = {**picture.extras, "items": ()}  # which lie on the picture alone
+    io.write_photo(comparison, pair, like=dataclasses.replace(picture, alpha=alpha, samples=None, extras=extras))
     reporter.done(f"{comparison}")
     return [output, comparison]
 
@@ -212,11 +232,15 @@ def magnify_file(options: MapOptions, scale: float = 4.0, reporter: Reporter | N
     """
     reporter = reporter or Report(quiet=True)
     photo = pathlib.Path(options.photo)
-    out = pathlib.Path(options.out) if options.out else photo.with_name(f"{photo.stem}_magnified{photo.suffix}")
+    kind = io.identify(photo)
+    out = pathlib.Path(options.out) if options.out else naming.result_path(photo, "_magnified", kind)
+    io.check_writable(out)
     _keep_input(photo, out)
     picture, sigma = _photo_and_map(options, reporter)
-    io.write_photo(out, defocus.magnify(picture.pixels, sigma, scale), like=picture)
+    gone = io.write_photo(out, defocus.magnify(picture.pixels, sigma, scale), like=picture)
     reporter.done(f"{out}")
+    for line in left_out.lines(out, gone, photo, kind):
+        reporter.done(line)
     return out
 
 
@@ -238,14 +262,16 @@ def depth_file(options: MapOptions, focus: str = "near", reporter: Reporter | No
 
 def _map_file(options: MapOptions, ending: str, suffixes: tuple[str, ...]) -> pathlib.Path:
     photo = pathlib.Path(options.photo)
-    out = pathlib.Path(options.out) if options.out else photo.with_name(f"{photo.stem}{ending}.png")
+    stem = naming.shortened(photo.stem, ending + "_colours.png")
+    out = pathlib.Path(options.out) if options.out else photo.with_name(f"{stem}{ending}.png")
     if out.suffix not in suffixes:
         raise InputError(f"{out}: a map is written as {' or '.join(suffixes)}")
     return out
 
 
 def _keep_input(photo, *outputs: pathlib.Path) -> None:
-    if pathlib.Path(photo).resolve() in [out.resolve() for out in outputs]:
+    files = [out.resolve() for out in outputs if os.fspath(out) != STANDARD]
+    if pathlib.Path(photo).resolve() in files:
         raise InputError(f"{photo}: is the input and would be overwritten; choose another -o")
 
 

@@ -40,7 +40,9 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 class Report:
     """What the command is waiting for, on standard error: a bar on a terminal, elsewhere a line for what takes long."""
 
-    def __init__(self, quiet: bool = False):
+    def __init__(self, quiet: bool = False, stdout_taken: bool = False):
+        """`stdout_taken`: the result itself goes to standard output, so that lines about it go to standard error."""
+        self.stdout_taken = stdout_taken
         self.quiet, self.number, self.photos, self.name = quiet, 0, 1, ""
         self.terminal = not quiet and sys.stderr.isatty()
         self.bar = None
@@ -73,7 +75,7 @@ class Report:
         """One line on standard output for what was written."""
         self.clear()
         if not self.quiet:
-            print(text, flush=True)
+            print(text, file=sys.stderr if self.stdout_taken else sys.stdout, flush=True)
 
     def clear(self):
         """Takes the bar off the terminal."""

@@ -74,6 +74,11 @@ def new_file(text: str) -> str:
     return text
 
 
+def takes_stdout(out: str | None, *inputs: str) -> bool:
+    """Whether the result goes to standard output: "-" is the output, or an input where no output is named."""
+    return out == "-" or (out is None and "-" in inputs)
+
+
 def add_quiet(parser) -> None:
     """Add --quiet."""
     parser.add_argument("--quiet", action="store_true", help="print errors only")

@@ -4,20 +4,22 @@ import argparse
 import dataclasses
 import sys
 
-from restore_jax.cli.arguments import add_dtype, add_map, add_quiet
+from restore_jax.cli.arguments import add_dtype, add_map, add_quiet, takes_stdout
 from restore_jax.report import Report
 
 EXAMPLES = """restore-jax deblur photo.jpg                     writes photo_deblurred.jpg
          restore-jax deblur photo.jpg --method deconv     by an estimated defocus map, without a deblurring network
          restore-jax deblur holiday/ -o sharper/ --compare
+         restore-jax deblur - < photo.heic > sharp.heic
          restore-jax deblur photo.png --left photo_l.png --right photo_r.png --weights dual.safetensors"""
 
 
 def add_arguments(parser) -> None:
     """Add the arguments of the verb."""
     add = parser.add_argument
-    add("photos", nargs="+", metavar="PHOTO", help="files, folders or glob patterns")
-    add("-o", "--out", help="output file; a folder for several photos (default: NAME_deblurred beside each photo)")
+    add("photos", nargs="+", metavar="PHOTO", help="files, folders or glob patterns; - is standard input")
+    help = "output file; a folder for several photos; - is standard output (default: NAME_deblurred beside each photo)"
+    add("-o", "--out", help=help)
     add("--weights", default="ifan", metavar="NAME|FILE", help="weights, see restore-jax weights list (default: ifan)")
     add("--left", metavar="L", help="left dual-pixel view, for weights made for them")
     add("--right", metavar="R", help="right dual-pixel view, for weights made for them")
@@ -38,7 +40,7 @@ def run(args) -> int:
     from restore_jax.photographs import DeblurOptions, deblur_files
 
     options = {field.name: getattr(args, field.name) for field in dataclasses.fields(DeblurOptions)}
-    report = Report(args.quiet)
+    report = Report(args.quiet, takes_stdout(args.out, *args.photos))
     outcome = deblur_files(DeblurOptions(**options), report)
     for failure in outcome.failures:
         print(f"restore-jax: {failure}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """restore-jax magnify blurs what is out of focus in a photograph more."""
 
-from restore_jax.cli.arguments import add_estimation, add_map
+from restore_jax.cli.arguments import add_estimation, add_map, takes_stdout
 from restore_jax.report import Report
 
 EXAMPLES = "restore-jax magnify photo.jpg --scale 8"
@@ -18,5 +18,6 @@ def run(args) -> int:
     """Write the photograph with more blur."""
     from restore_jax.photographs import MapOptions, magnify_file
 
-    magnify_file(MapOptions(args.photo, args.out, args.map, args.method, args.weights), args.scale, Report(args.quiet))
+    report = Report(args.quiet, takes_stdout(args.out, args.photo))
+    magnify_file(MapOptions(args.photo, args.out, args.map, args.method, args.weights), args.scale, report)
     return 0

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from fractions import Fraction
 
+from restore_jax.cli.arguments import takes_stdout
 from restore_jax.report import Report
 
 EXAMPLES = """restore-jax vsr wide.mp4 --ref tele.mp4 -o out.mp4
@@ -105,5 +106,5 @@ def run(args) -> int:
     from restore_jax.video.enlarge import Options, enlarge
 
     options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
-    enlarge(Options(**options), Report(args.quiet))
+    enlarge(Options(**options), Report(args.quiet, takes_stdout(args.out, args.wide)))
     return 0

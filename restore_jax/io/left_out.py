@@ -1,14 +1,28 @@
 """What a photograph loses on its way into a format, by name; and the photograph without it, its tags still true."""
 
 import dataclasses
+import os
 import struct
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from restore_jax.io.codecs import exif, profiles, xmp
 from restore_jax.io.photo import Photo
 
-NAMES = {"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP", "heif": "HEIC", "avif": "AVIF"}
+FORMATS = {  # that are written, by suffix
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg"),
+    ".png": "png",
+    **dict.fromkeys((".tif", ".tiff"), "tiff"),
+    ".webp": "webp",
+    **dict.fromkeys((".heic", ".heif", ".hif"), "heif"),
+    ".avif": "avif",
+}
+NAMES = {
+    **{"jpeg": "JPEG", "png": "PNG", "tiff": "TIFF", "webp": "WebP", "heif": "HEIC", "avif": "AVIF"},
+    **{"jxl": "JPEG XL", "raw": "camera raw"},
+}
 _BITS = {"jpeg": 8, "png": 16, "tiff": 32, "webp": 8, "heif": 16, "avif": 8}  # at most
 _TRANSFERS = {16: "PQ", 18: "HLG"}
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -31,10 +45,21 @@ def fitted(photo: Photo, kind: str) -> tuple[Photo, tuple[str, ...]]:
     return photo, tuple(dict.fromkeys(gone))
 
 
-def sentence(names: tuple[str, ...]) -> str:
-    """The names as the end of a line, such as "without alpha and film"."""
-    *first, last = names
-    return f"without {', '.join(first)}{' and ' if first else ''}{last}"
+def lines(out: os.PathLike, gone: Sequence[str], photo: os.PathLike, kind: str) -> list[str]:
+    """What to say of a file written from a photograph of format `kind`, without what is `gone`: no line, or one.
+
+    It says too where the file has another format, though the photograph's name does not ask for it.
+    """
+    out, photo = Path(out), Path(photo)
+    said = []
+    if out.suffix == photo.suffix and (becomes := FORMATS.get(out.suffix.lower())) not in (kind, None):
+        said.append(f"{NAMES[becomes]}, as its name says; {photo.name} is {NAMES[kind]}")
+    elif kind in ("raw", "jxl") and out.stem != photo.stem:
+        said.append(f"{NAMES[kind]} is not written")
+    if gone:
+        *first, last = gone
+        said.append(f"without {', '.join(first)}{' and ' if first else ''}{last}")
+    return [f"{out}: {'; '.join(said)}"] if said else []
 
 
 def _channels(photo: Photo, kind: str, gone: list[str]) -> Photo:

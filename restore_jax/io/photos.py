@@ -25,19 +25,12 @@ from restore_jax.io import atomic, left_out
 from restore_jax.io.codecs import exif as exif_block
 from restore_jax.io.codecs import heif, jpeg, jxl, npy, pillow, png, raw, signatures, tiff
 from restore_jax.io.codecs import xmp as xmp_packet
+from restore_jax.io.left_out import FORMATS
 from restore_jax.io.numbers import from_float, to_float
 from restore_jax.io.photo import Photo
 
 MAX_PIXELS = 256_000_000
 MAX_SIDE = 65_535
-FORMATS = {  # that are written, by suffix
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg"),
-    ".png": "png",
-    **dict.fromkeys((".tif", ".tiff"), "tiff"),
-    ".webp": "webp",
-    **dict.fromkeys((".heic", ".heif", ".hif"), "heif"),
-    ".avif": "avif",
-}
 SUFFIXES = (*FORMATS, ".jxl", *signatures.RAW)  # that are read
 STANDARD = "-"  # the path of standard input and output
 _FORMAT_MAX_SIDE = {"jpeg": 65_500, "webp": 16_383}

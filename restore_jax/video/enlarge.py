@@ -244,8 +244,8 @@ def _enlarge_image(options: Options, reporter: Reporter) -> None:
     (image,) = stream.super_resolve([wide.pixels], references, weights=engine, tile=options.tile, **hints)
     gone = io.write_photo(options.out, image, like=still.enlarged(wide, engine.scale))
     reporter.done(f"{options.out}  {image.shape[1]}x{image.shape[0]}")
-    if gone:
-        reporter.done(f"{options.out}: {left_out.sentence(gone)}")
+    for line in left_out.lines(options.out, gone, options.wide, wide.format):
+        reporter.done(line)
 
 
 def _engine(options: Options, reporter: Reporter):
