@@ -25,6 +25,7 @@ READ = (
     "restore_jax/train",
     "restore_jax/tasks",
     "restore_jax/evaluation",
+    "restore_jax/cli",
     "tests/test_prose.py",
 )
 

@@ -22,8 +22,8 @@ GROUPS = {
         "deblur": "make defocused photos sharper",
         "vsr": "enlarge a video with the help of a longer lens",
         "defocus": "estimate how blurred each pixel is",
-        "magnify": "blur what is out of focus more",
-        "depth": "order pixels by depth, by their blur",
+        "magnify": "increase the blur of what is out of focus",
+        "depth": "estimate an order of depth from blur",
         "app": "open a local web page to deblur, magnify and enlarge",
     },
     "train and measure": {
@@ -40,7 +40,7 @@ GROUPS = {
         "bench": "measure speed and memory on this machine",
         "bench train": "measure images a second, waiting for data, and memory of the training loop",
         "bench render": "measure images a minute of SYNDOF's renderer, beside a loop in NumPy and SciPy",
-        "bench defocus": "measure DMENet and deconvolution by a map, and what their time goes into",
+        "bench defocus": "measure DMENet and deconvolution by a map, and the parts of their time",
         "bench vsr": "measure seconds a frame and memory of reference-based video super-resolution",
         "doctor": "say what this machine has, and check the weights",
         "demo": "defocus a photograph of measured depth, restore it, and compare with the truth",
@@ -52,7 +52,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
-    # What JAX says about a damaged or unwritable cache is no matter for who wants a photo: it compiles again.
+    # JAX warns about a damaged or unwritable cache, which only means that it compiles again.
     warnings.filterwarnings("ignore", message=".*persistent compilation cache")
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("restore-jax: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read what is printed has seen enough: | head
+    except BrokenPipeError:  # the reader of the output has gone, as | head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except SystemExit as leaving:  # argparse: --help, --version or a usage error, said already
@@ -144,7 +144,7 @@ class _Completion(argparse.Action):
 
 
 def _complete_files(whole: argparse.ArgumentParser) -> None:
-    """Let every argument that takes any text be completed by the names of files."""
+    """Complete every argument that takes any text by the names of files."""
     import shtab
 
     for action in whole._actions:

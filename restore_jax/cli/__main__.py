@@ -1,4 +1,4 @@
-"""`python -m restore_jax.cli` does what `restore-jax` does."""
+"""Runs `restore-jax` as `python -m restore_jax.cli`."""
 
 import sys
 

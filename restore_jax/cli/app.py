@@ -1,32 +1,34 @@
-"""restore-jax app: a local web page."""
+"""restore-jax app serves a local web page."""
 
 import importlib.util
 
 from restore_jax.errors import InputError
 
-TASKS = {"deblur": "deblur", "map": "defocus", "video": ""}  # of the page: the verb whose weights it takes
+TASKS = {"deblur": "deblur", "map": "defocus", "video": ""}  # {task of the page: the verb whose weights it takes}
 EXAMPLES = """restore-jax app        then open http://127.0.0.1:7860
          restore-jax app --port 0 --open
          restore-jax app --weights deblur=ifan.safetensors --weights video=bicubic
 
 Only this machine reaches the page unless --host says otherwise: there is no password. One job runs at a time, others
-wait. Uploads may have 256 MB, all files of all open pages 4 GB; they lie in a temporary folder, are removed when their
-page is closed, and with the server. A photograph takes 1 GB of memory and 0.1 GB more for each megapixel, and on one
-CPU core about 10 s a megapixel; a clip what restore-jax vsr takes."""
+wait. An upload may have 256 MB, and all files of all open pages 4 GB. They lie in a temporary folder and are removed
+when their page is closed or the server stops. A photograph takes 1 GB of memory, 0.1 GB more for each megapixel, and
+on one CPU core about 10 s a megapixel. A clip takes as much as restore-jax vsr."""
 
 
 def add_arguments(parser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); 0.0.0.0 is all")
-    parser.add_argument("--port", type=int, default=7860, help="to listen on (7860); 0 is any free one")
-    parser.add_argument("--open", action="store_true", help="open a browser")
-    parser.add_argument(
-        "--max-megapixels", type=float, default=34.0, metavar="M", help="of a photograph, of an enlarged frame (34)"
-    )
-    parser.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help="of a clip (20)")
-    parser.add_argument("--max-minutes", type=float, default=15.0, metavar="M", help="of computing a result (15)")
-    parser.add_argument("--queue", type=int, default=16, metavar="N", help="jobs that may wait (16)")
-    help = "for deblur, map or video; see weights list"
+    help = "address to listen on, 0.0.0.0 for all of this machine's (default: 127.0.0.1)"
+    parser.add_argument("--host", default="127.0.0.1", help=help)
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on, 0 for a free one (default: 7860)")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    help = "refuse photographs, and enlarged frames, of more than M megapixels (default: 34)"
+    parser.add_argument("--max-megapixels", type=float, default=34.0, metavar="M", help=help)
+    help = "refuse clips longer than S seconds (default: 20)"
+    parser.add_argument("--max-seconds", type=float, default=20.0, metavar="S", help=help)
+    help = "stop a job after M minutes of computing (default: 15)"
+    parser.add_argument("--max-minutes", type=float, default=15.0, metavar="M", help=help)
+    parser.add_argument("--queue", type=int, default=16, metavar="N", help="jobs that may wait (default: 16)")
+    help = "weights for a task, which is deblur, map or video; may be repeated (default: the best that ship)"
     parser.add_argument("--weights", action="append", default=[], metavar="TASK=NAME|FILE", help=help)
 
 
@@ -50,7 +52,7 @@ def run(args) -> int:
 
 
 def _weights(given: list[str]) -> dict:
-    """Weights by task; refused now rather than when a job needs them."""
+    """Read weights by task, so that bad ones are refused now and not when a job needs them."""
     from restore_jax import restore, weights
     from restore_jax.video import engines
 

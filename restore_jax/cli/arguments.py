@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: parsers whose errors are one line, and kinds of values."""
+"""Parts that the verbs of the command line share: parsers whose errors are one line, and kinds of values."""
 
 import argparse
 import difflib

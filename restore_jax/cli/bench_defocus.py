@@ -1,4 +1,4 @@
-"""restore-jax bench defocus measures DMENet and deconvolution by a map, and what their time goes into."""
+"""restore-jax bench defocus measures DMENet and deconvolution by a map, and the parts of their time."""
 
 import json
 import pathlib

@@ -72,7 +72,7 @@ def _list(args) -> int:
 
 
 def _check(args) -> int:
-    """Print what is wrong with a tree; 2 if anything is."""
+    """Print the problems of a tree; 2 if there are any."""
     survey = data_prep.survey(args.name, args.tree, args.partial)
     for problem in survey.problems:
         print(problem)

@@ -1,4 +1,4 @@
-"""restore-jax evaluate: metrics of methods on a data set whose truth is known."""
+"""restore-jax evaluate measures methods on a data set whose truth is known."""
 
 import pathlib
 
@@ -12,8 +12,8 @@ EXAMPLES = """restore-jax evaluate defocus --data FOLDER --method dmenet zhuo   
          restore-jax evaluate real FOLDER --weights mine.safetensors     NAME_A, NAME_B and their sharp NAME_F
          restore-jax evaluate vsr --data FOLDER --method bicubic refvsr --pictures out/   photographs and videos"""
 
-SUBJECTS = {"defocus": "dmenet", "deblur": "ifan", "real": "ifan", "vsr": "refvsr"}  # and what is measured unless told
-FULL = {"defocus": "bdcs", "vsr": "ours"}  # the role of --weights
+SUBJECTS = {"defocus": "dmenet", "deblur": "ifan", "real": "ifan", "vsr": "refvsr"}  # {subject: default method}
+FULL = {"defocus": "bdcs", "vsr": "ours"}  # {subject: the role that --weights FILE belongs to}
 LEARNT = ("ifan", "dpdnet", "dmenet")  # methods of deblurring that take weights
 
 
@@ -22,34 +22,35 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "subject",
         choices=tuple(SUBJECTS),
-        help="what is measured: maps of defocus, deblurred photographs, real ones focused near and far (real), "
-        "or videos",
+        help="what to measure: defocus maps, photographs deblurred from pairs (deblur) or from real triples focused "
+        "near and far (real), or videos",
     )
     parser.add_argument(
-        "folder", nargs="?", metavar="FOLDER", help="the data, if it is a folder; the same as --data FOLDER"
+        "folder", nargs="?", metavar="FOLDER", help="folder to measure on; does the same as --data FOLDER"
     )
     parser.add_argument(
         "--data",
         metavar="NAME|FOLDER",
-        help="cuhk_blur/train504, rtf, syndof, dpdd/png8, realdof, realmcvsr (of data build), or a folder; of videos "
-        "and photographs in it a virtual triple camera makes clips",
+        help="data to measure on: a dataset made by data build (cuhk_blur/train504, rtf, syndof, dpdd/png8, realdof, "
+        "realmcvsr) or a folder; for vsr a virtual triple camera films its photographs and videos",
     )
     parser.add_argument(
         "--method",
         nargs="+",
         metavar="NAME",
-        help="dmenet (default), zhuo, jnb, ebdb; deblur: input, ifan, dpdnet, or one of those, by whose map is "
-        "deconvolved; vsr: refvsr, basicvsr, iconvsr, edvr, bicubic",
+        help="methods to measure; defocus: dmenet (default), zhuo, jnb, ebdb; deblur: ifan (default), dpdnet, input, "
+        "or deconvolution by the map of one of the former; vsr: refvsr (default), basicvsr, iconvsr, edvr, bicubic",
     )
-    parser.add_argument("--all-conventions", action="store_true", help="one result under every convention of metrics")
-    help = "of dmenet, ifan, dpdnet or refvsr; of several networks NAME=FILE for each, and lpips=FILE for LPIPS"
+    help = "print every result under every convention of metrics"
+    parser.add_argument("--all-conventions", action="store_true", help=help)
+    help = "weights of the network; NAME=FILE for one of several networks, lpips=FILE for LPIPS; may be repeated"
     parser.add_argument("--weights", action="append", default=[], metavar="NAME|FILE", help=help)
-    help = "results; scores of photographs go to OUT.images.jsonl, from which a killed run goes on"
+    help = "file for the results; scores of photographs go to OUT.images.jsonl, from which a killed run continues"
     parser.add_argument("--json", metavar="OUT", help=help)
-    help = "folder that gets the maps in colour, and curves; or frames and confidences"
+    help = "folder for pictures: maps in colour and curves, or frames and confidences"
     parser.add_argument("--pictures", metavar="DIR", help=help)
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="the first N photographs of each data set, or frames of each clip"
+        "--limit", type=positive, metavar="N", help="measure the first N photographs of a data set, or frames of a clip"
     )
     parser.add_argument("--quiet", action="store_true", help="print results and errors only")
 
@@ -60,7 +61,7 @@ def run(args) -> int:
     from restore_jax.io import atomic
 
     if args.folder and args.data:
-        raise InputError(f"{args.folder}: --data {args.data} says what to measure on already")
+        raise InputError(f"{args.folder}: --data {args.data} says already what to measure on")
     args.data = args.data or args.folder
     _refuse_contradictions(args)
     out = args.json and pathlib.Path(args.json)
@@ -104,14 +105,14 @@ def _methods(args):
 
 
 def _full_role(args):
-    """Returns whose weights those are that are given without a name."""
+    """Returns the role of weights that are given without a name."""
     if args.subject in ("deblur", "real"):
         return next((method for method in _methods(args) if method in LEARNT), "ifan")
     return FULL[args.subject]
 
 
 def _rows(args):
-    """Returns whose weights may be given."""
+    """Returns the roles that weights may be given for."""
     return {"deblur": (*LEARNT, "lpips"), "real": LEARNT}.get(args.subject, (_full_role(args),))
 
 

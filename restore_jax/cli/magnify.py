@@ -1,4 +1,4 @@
-"""restore-jax magnify blurs what is out of focus in a photograph more."""
+"""restore-jax magnify increases the blur of what is out of focus in a photograph."""
 
 from restore_jax.cli.arguments import add_estimation, add_map, takes_stdout
 from restore_jax.report import Report

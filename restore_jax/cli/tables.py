@@ -1,4 +1,4 @@
-"""restore-jax tables: the dissertation's tables, filled in as far as data and weights are at hand."""
+"""restore-jax tables fills in the dissertation's tables as far as data and weights are at hand."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ from restore_jax.cli.arguments import positive, size_of
 from restore_jax.errors import InputError
 from restore_jax.plots.charts import check_matplotlib
 
-EXAMPLES = """restore-jax tables                 which tables there are, and what of them can be computed
+EXAMPLES = """restore-jax tables                           lists the tables, and what of each can be computed
          restore-jax tables 4.2 --plot 4.2.png        parameters and operations beside the printed ones
          restore-jax tables 3.3 --weights bdcs=dmenet_released.safetensors
          restore-jax tables 4.2 --data dpdd/png8 --weights ifan=ifan.safetensors --json 4.2.json
@@ -17,38 +17,45 @@ EXAMPLES = """restore-jax tables                 which tables there are, and wha
 def add_arguments(parser) -> None:
     """Add the arguments of the verb."""
     parser.add_argument(
-        "number", nargs="?", metavar="NUMBER", help="3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5"
+        "number",
+        nargs="?",
+        metavar="NUMBER",
+        help="table to fill in: 3.1 to 3.3, fig3.5, fig3.6, 4.1 to 4.8, 5.1 to 5.6, 6.1 to 6.5 (default: list them)",
     )
     parser.add_argument(
         "--data",
         nargs="+",
         metavar="NAME|FOLDER",
-        help="measure on this instead; with --rendered, photographs to train on",
+        help="data to measure on in place of the table's own; with --rendered, folders of photographs to train on",
     )
-    help = "ROLE=FILE for a row, such as ours_l1=FILE; lpips=FILE for LPIPS; repeatable"
+    help = "weights of a row, such as ours_l1=FILE, or of LPIPS, lpips=FILE; may be repeated"
     parser.add_argument("--weights", action="append", default=[], metavar="ROLE=FILE", help=help)
-    parser.add_argument("--limit", type=positive, metavar="N", help="the first N photographs, or frames of each clip")
-    parser.add_argument("--time", action="store_true", help="measure seconds a picture on this machine (drawn weights)")
-    parser.add_argument(
-        "--size", type=size_of(least=32), metavar="WxH", help="of the inputs that are counted and timed"
-    )
-    parser.add_argument("--all-conventions", action="store_true", help="quality under every convention of metrics")
-    parser.add_argument("--json", metavar="FILE", help="for programs; scores of pictures go to FILE.images.jsonl")
-    parser.add_argument("--markdown", metavar="FILE", help="what is printed, as a file")
-    parser.add_argument("--plot", metavar="FILE.png", help="quality against MACs; of fig3.6 precision against recall")
-    parser.add_argument("--pictures", metavar="DIR", help="gets the pictures that are measured")
+    help = "measure the first N photographs, or frames of each clip"
+    parser.add_argument("--limit", type=positive, metavar="N", help=help)
+    help = "measure the seconds for a picture on this machine, with random weights"
+    parser.add_argument("--time", action="store_true", help=help)
+    help = "width and height of the inputs that are counted and timed (default: the table's)"
+    parser.add_argument("--size", type=size_of(least=32), metavar="WxH", help=help)
+    help = "print quality under every convention of metrics"
+    parser.add_argument("--all-conventions", action="store_true", help=help)
+    help = "file for the results; scores of pictures go to FILE.images.jsonl, from which a killed run continues"
+    parser.add_argument("--json", metavar="FILE", help=help)
+    parser.add_argument("--markdown", metavar="FILE", help="file for the table as it is printed")
+    help = "file for a chart of quality against MACs, or for fig3.6 of precision against recall"
+    parser.add_argument("--plot", metavar="FILE.png", help=help)
+    parser.add_argument("--pictures", metavar="DIR", help="folder for the pictures that are measured")
     parser.add_argument("--quiet", action="store_true", help="print results and errors only")
     trained = parser.add_argument_group("--rendered", "train each row at a small equal budget, on rendered data")
-    trained.add_argument(
-        "--rendered", action="store_true", help="Tables 4.1, 4.2, 4.7, 5.2, 5.3 and 6.1, or --only some"
-    )
-    trained.add_argument("--only", metavar="NUMBERS", help="of these tables, such as 4.1,5.2")
-    trained.add_argument("--steps", type=positive, default=200, metavar="N", help="of each training (200)")
-    trained.add_argument("--seeds", type=positive, default=2, metavar="K", help="trainings of each row (2)")
-    trained.add_argument("--held-out", metavar="FOLDER", help="photographs to measure on (else scikit-image's)")
-    trained.add_argument(
-        "--workdir", default="runs/tables", metavar="DIR", help="what is trained is kept in (runs/tables)"
-    )
+    help = "train and measure the rows of Tables 4.1, 4.2, 4.7, 5.2, 5.3 and 6.1"
+    trained.add_argument("--rendered", action="store_true", help=help)
+    trained.add_argument("--only", metavar="NUMBERS", help="train these tables only, such as 4.1,5.2")
+    trained.add_argument("--steps", type=positive, default=200, metavar="N", help="steps of a training (default: 200)")
+    help = "train each row K times, with other seeds (default: 2)"
+    trained.add_argument("--seeds", type=positive, default=2, metavar="K", help=help)
+    help = "folder of photographs to measure on (default: four of scikit-image)"
+    trained.add_argument("--held-out", metavar="FOLDER", help=help)
+    help = "folder for what is trained, where the same command continues (default: runs/tables)"
+    trained.add_argument("--workdir", default="runs/tables", metavar="DIR", help=help)
 
 
 def run(args) -> int:

@@ -1,15 +1,15 @@
-"""restore-jax train trains a network, or goes on where a stopped run was."""
+"""restore-jax train trains a network, or continues a run that was stopped."""
 
 from restore_jax.errors import InputError
 
 EXAMPLES = """restore-jax train --config=configs/ifan.py:tiny --workdir=runs/tiny
          restore-jax train --config=configs/ifan.py --config.optim.rate 1e-4 --noconfig.data.turn --workdir=runs/mine
 
-The same command goes on where a stopped run was. Everything a run does is in its config. WORKDIR gets config.json,
+The same command continues a run that was stopped. Everything a run does is in its config. WORKDIR gets config.json,
 checkpoints/, metrics.jsonl, tensorboard/, panels/, and at the end final.safetensors for restore-jax deblur --weights.
 
-One process a machine: on a TPU pod or under Slurm add --distributed to the same command on every machine; elsewhere say
---coordinator=HOST:PORT --processes=N --process=I."""
+Several machines run one process each. On a TPU pod or under Slurm add --distributed to the same command on every
+machine; elsewhere add --coordinator=HOST:PORT --processes=N --process=I."""
 
 
 def add_arguments(parser) -> None:
@@ -17,8 +17,8 @@ def add_arguments(parser) -> None:
     add = parser.add_argument
     add("--config", required=True, metavar="FILE[:VARIANT]", help="config file and its variant: configs/ifan.py:tiny")
     add("--workdir", required=True, metavar="DIR", help="folder of the run, with its checkpoints and logs")
-    add("--data", nargs="+", metavar="FOLDER", help="train on these: sharp photographs, or blurred/ and sharp/ in each")
-    help = "with --data, evaluate on these, of the same kind (default: no evaluation)"
+    add("--data", nargs="+", metavar="FOLDER", help="train on folders of sharp photographs, or of blurred/ and sharp/")
+    help = "with --data, evaluate on these folders (default: no evaluation)"
     add("--held-out", nargs="+", metavar="FOLDER", default=(), help=help)
     add("--distributed", action="store_true", help="be one of several processes, which the cluster describes")
     add("--coordinator", metavar="HOST:PORT", help="be one of several processes: address that process 0 listens on")
