@@ -152,7 +152,7 @@ def suffix_for(clip: video.Clip, first: str = ".mp4") -> str:
     """Return the ending of a video format that can hold the clip's sound: `first` if it can, else .mp4, else .mkv."""
     for suffix in (first, ".mp4"):
         try:
-            video.check_audio(clip, pathlib.Path(f"clip{suffix}"))
+            video.left_out(clip, pathlib.Path(f"clip{suffix}"))
         except InputError:
             continue
         if suffix in video.SUFFIXES:
@@ -196,6 +196,10 @@ def _enlarge_video(options: Options, reporter: Reporter) -> None:
     reporter.status("looking through the file")
     wide = video.probe(options.wide, options.fps)
     reference = None if options.reference is None else video.probe(options.reference, options.fps)
+    folder = segments.is_folder(options.out)
+    for clip, lost in ((wide, video.left_out(wide, None if folder else out)), (reference, [])):
+        for note in () if clip is None else (*clip.notes, *lost):
+            reporter.done(f"{clip.path}: {note}")
     first, stop = _frame_range(options, wide)
     learnt, engine = None, None if options.memory else _engine(options, reporter)
 
@@ -213,8 +217,8 @@ def _enlarge_video(options: Options, reporter: Reporter) -> None:
 
     if options.memory:
         engine, learnt = _adapted_engine(options, reporter, wide, reference, pair)
-    if segments.is_folder(options.out):
-        target = segments.folder_target()
+    if folder:
+        target = segments.folder_target(wide, engine.scale, first)
     else:
         target = segments.video_target(out, wide, engine.scale, options.crf, first, stop)
     job = _job(options, engine, learnt, pair, first, stop)
@@ -224,6 +228,9 @@ def _enlarge_video(options: Options, reporter: Reporter) -> None:
     # Whole steps, so that a resumed run takes the same.
     length = max(1, segments.LENGTH // engine.stride) * engine.stride
     segments.write(out, target, job, stop - first, frames, progress, length)
+    for clip in (wide,) if reference is None else (wide, reference):
+        if mended := clip.mended_frames():
+            reporter.done(f"{clip.path}: {mended}")
     size = f"{engine.scale * wide.width}x{engine.scale * wide.height}"
     reporter.done(f"{options.out}  {size}, {stop - first} frames, {time.monotonic() - began:.1f} s")
 
@@ -293,13 +300,11 @@ def _adapted_engine(options: Options, reporter: Reporter, wide, reference, pair)
 
 def _frame_range(options: Options, wide: video.Clip) -> tuple[int, int]:
     """Return the number of the first frame, and of the one after the last."""
-    seconds = len(wide) / float(wide.fps)
-    end = seconds if options.end is None else options.end
-    if not 0 <= options.start < seconds:
-        raise InputError(f"--start {options.start:g}: {options.wide} lasts {seconds:.2f} s")
-    first = round(options.start * wide.fps)
-    stop = min(len(wide), round(min(end, seconds) * wide.fps)) if end > 0 else 0
+    if not 0 <= options.start < wide.duration:
+        raise InputError(f"--start {options.start:g}: {options.wide} lasts {wide.duration:.2f} s")
+    first, stop = wide.frames_between(options.start, options.end)
     if stop <= first:
+        end = wide.duration if options.end is None else options.end
         raise InputError(f"--end {end:g}: leaves no frame after --start {options.start:g}")
     return first, stop
 

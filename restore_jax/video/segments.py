@@ -5,6 +5,7 @@ carried out of the last one. A run that finds there the segments of the same job
 is encoded on its own and the state is kept exactly, the result is that of a run that was never stopped.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import safetensors.numpy
 from restore_jax import io, video
 from restore_jax.errors import InputError
 from restore_jax.io import atomic
+from restore_jax.video import still
 from restore_jax.weights.tree import flatten, unflatten
 
 LENGTH = 32  # frames a segment: what a stopped run loses at most
@@ -36,21 +38,20 @@ class Target(NamedTuple):
 
 
 def video_target(out: pathlib.Path, clip: video.Clip, scale: int, crf: float, first: int, stop: int) -> Target:
-    """An H.264 file of the frames `first` to `stop` of `clip`, `scale` times as large, with its audio.
-
-    InputError if the format of `out` cannot hold that.
-    """
-    video.check_audio(clip, out)
+    """An H.264 file of the frames `first` to `stop` of `clip`, `scale` times as large, with all else that it holds."""
     size = (clip.width * scale, clip.height * scale)
     return Target(
         ".mp4",
-        lambda path, _: video.VideoWriter(path, *size, clip, crf),
+        lambda path, done: video.VideoWriter(path, *size, clip, crf, first + done),
         lambda paths, counts, path: video.join(paths, counts, path, clip, first, stop),
     )
 
 
-def folder_target() -> Target:
-    """A folder of PNG files, numbered from 1."""
+def folder_target(clip: video.Clip | None = None, scale: int = 1, first: int = 0) -> Target:
+    """A folder of PNG files, numbered from 1, of the frames from `first` on of `clip`, `scale` times as large.
+
+    They keep the transparency of the clip's frames and, if it is a folder, their depth and metadata.
+    """
 
     def join(paths, counts, path):
         path.mkdir(exist_ok=True)
@@ -58,12 +59,15 @@ def folder_target() -> Target:
             for frame in part.iterdir():  # none, if they were moved before an earlier stop
                 os.replace(frame, path / frame.name)
 
-    return Target("", _FolderPart, join)
+    return Target("", lambda path, done: _FolderPart(path, done, clip, scale, first), join)
 
 
 class _FolderPart:
-    def __init__(self, path: pathlib.Path, first: int):
-        self.path, self.number = path, first
+    def __init__(self, path: pathlib.Path, done: int, clip: video.Clip | None, scale: int, first: int):
+        self.path, self.number, self.clip, self.scale, self.first = path, done, clip, scale, first
+        self.alphas = None
+        if clip is not None and clip.alpha and not clip.files:
+            self.alphas = video.alphas(clip, range(first + done, len(clip)))
 
     def __enter__(self):
         self.path.mkdir()
@@ -73,8 +77,13 @@ class _FolderPart:
         pass
 
     def write(self, frame: np.ndarray) -> None:
-        self.number += 1
         like = io.Photo(frame, bits=8 * frame.dtype.itemsize)
+        if self.clip is not None and self.clip.files:
+            like = io.read_photo(self.clip.files[self.first + self.number])
+        elif self.alphas is not None:
+            like = dataclasses.replace(like, alpha=next(self.alphas))
+        self.number += 1
+        like = still.enlarged(like, self.scale)
         io.write_photo(self.path / f"frame_{self.number:06}.png", io.to_float(frame), like=like)
 
 
