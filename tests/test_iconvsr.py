@@ -6,6 +6,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from random_weights import by_size, drawn
 from test_basicvsr import in_mmagic as propagation_in_mmagic
 from test_edvr import in_mmagic as extractor_in_mmagic
@@ -64,9 +65,25 @@ def test_ends_and_sides():
     clip = jnp.asarray(np.random.default_rng(0).random((1, 7, 5, 8, 3), np.float32))
     np.testing.assert_array_equal(extend_ends(clip), clip[:, [4, 3, 0, 1, 2, 3, 4, 5, 6, 3, 2]])
     np.testing.assert_array_equal(extend_ends(clip[:, :1]), clip[:, [0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(extend_ends(clip, 3), clip[:, [6, 5, 4, 0, 1, 2, 3, 4, 5, 6, 2, 1, 0]])
     np.testing.assert_array_equal(pad_sides(clip)[:, :, 5:], clip[:, :, [3, 2, 1]])
     assert pad_sides(clip).shape == (1, 7, 8, 8, 3)
     assert pad_sides(clip[:, :, :4]).shape == (1, 7, 4, 8, 3)
+
+
+def test_keyframes_may_be_seen_with_three_frames_on_either_side():
+    """As checkpoints trained on Vimeo-90K have it: their fusion takes the features of seven frames."""
+    model = models.create("iconvsr", **SMALL, extractor_frames=7)
+    shapes = parameter_shapes("iconvsr", {**SMALL, "extractor_frames": 7})
+    assert shapes["params"]["extractor"]["fusion"]["fusion"]["kernel"].shape == (1, 1, 7 * 8, 8)
+    clip = np.random.default_rng(1).random((1, 4, 8, 8, 3), np.float32)
+    outputs = jax.jit(model.apply)(drawn(shapes, by_size), clip)
+    assert outputs["offset"].shape == (1, 3, 7)
+    window = extend_ends(clip, 3)[:, 2:9]  # of keyframe 2
+    _, offset = jax.jit(functools.partial(model.apply, method="keyframe_features"))(drawn(shapes, by_size), window)
+    np.testing.assert_allclose(outputs["offset"][:, 1], offset, rtol=1e-5)
+    with pytest.raises(ValueError, match="extractor_frames=6 is none of 5, 7"):
+        parameter_shapes("iconvsr", {"extractor_frames": 6})
 
 
 def test_the_hook_sees_the_forward_features_and_their_frame():

@@ -43,7 +43,7 @@ LAYERS = {
     "losses": {"ops"},
     "models": {"ops"},
     "io": {"errors"},
-    "weights": {"errors", "io", "models"},
+    "weights": {"cache", "errors", "io", "models", "version"},
     "metrics": {"errors", "models", "weights"},
     "restore": {"cache", "errors", "io", "weights"},
     "video": {"cache", "errors", "io", "report", "restore", "version", "weights"},

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -186,5 +187,23 @@ def test_scales_that_there_are_not(name):
 
 
 def test_networks_without_published_names_say_so():
-    with pytest.raises(InputError, match="no converter for 'srcnn': names of published parameters are not known here"):
-        weights.convert("srcnn", {})
+    with pytest.raises(InputError, match="no converter for 'srresnet': names of published parameters are not"):
+        weights.convert("srresnet", {})
+
+
+def test_srcnn_of_mmagic(picture):
+    """Its names, and its own enlargement: OpenCV's cubic interpolation has the same a = -.75 and repeated edges."""
+    rng, shapes = np.random.default_rng(0), {"conv1": (6, 3, 9, 9), "conv2": (4, 6, 1, 1), "conv3": (3, 4, 5, 5)}
+    arrays = {f"generator.{name}.weight": rng.normal(size=shape).astype("f") for name, shape in shapes.items()}
+    arrays |= {f"generator.{name}.bias": rng.normal(size=shape[0]).astype("f") for name, shape in shapes.items()}
+    options = {"widths": (6, 4), "upsampling": "pytorch"}
+    params = weights.convert("srcnn", arrays, **options)
+    for name, ours in (("conv1", "patches"), ("conv2", "mapping"), ("conv3", "reconstruction")):
+        layer = params["params"][ours]
+        np.testing.assert_array_equal(layer["kernel"], arrays[f"generator.{name}.weight"].transpose(2, 3, 1, 0))
+        np.testing.assert_array_equal(layer["bias"], arrays[f"generator.{name}.bias"])
+    upsampled = jax.jit(models.create("srcnn", **options).apply)(params, picture[None])["upsampled"][0]
+    expected = cv2.resize(picture, (28, 24), interpolation=cv2.INTER_CUBIC)
+    np.testing.assert_allclose(upsampled, expected, atol=2e-6)
+    with pytest.raises(ValueError, match="srcnn: upsampling='best' is none of matlab, pytorch"):
+        parameter_shapes("srcnn", {"upsampling": "best"})

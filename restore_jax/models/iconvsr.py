@@ -27,12 +27,14 @@ class IconVSR(nn.Module):
     Attributes:
       num_feat, num_blocks: width, and residual blocks of each direction.
       keyframe_stride: distance of keyframes, at which features are refilled; the last frame is a keyframe too.
+      extractor_frames: number of frames that the features of a keyframe are extracted from, the keyframe in their
+        middle: 5, or 7 in the checkpoints trained on Vimeo-90K.
       train_flow, dtype, remat: as in BasicVSR.
 
     `apply(params, frames, train=False)`: frames (b, t, h, w, 3) in [0, 1]. Returns a dict:
       image (b, t, 4h, 4w, 3): float32, clipped to [0, 1] unless `train`.
       flow_backward, flow_forward (b, t - 1, h, w, 2): from frame i to i + 1, and from i + 1 to i.
-      offset (b, n, 5): mean absolute offset, pixels, of the alignments at the n keyframes.
+      offset (b, n, extractor_frames): mean absolute offset, pixels, of the alignments at the n keyframes.
 
     Its steps by themselves, a frame at a time, by `apply(..., method=)`: "flow", "keyframe_features", "propagate",
     "reconstruct", of frames padded with `pad_sides`; `initial_state` is the state before either end of a clip.
@@ -41,14 +43,17 @@ class IconVSR(nn.Module):
     num_feat: int = 64
     num_blocks: int = 30
     keyframe_stride: int = 5
+    extractor_frames: int = 2 * REACH + 1
     train_flow: bool = True
     dtype: Any = jnp.float32
     remat: bool = False
 
     def setup(self):
+        if self.extractor_frames not in (5, 7):
+            raise ValueError(f"iconvsr: extractor_frames={self.extractor_frames} is none of 5, 7")
         c, dtype = self.num_feat, self.dtype
         self.flow_network = SPyNet()
-        self.extractor = Extractor(c, 2 * REACH + 1, dtype=dtype, remat=self.remat)
+        self.extractor = Extractor(c, self.extractor_frames, dtype=dtype, remat=self.remat)
         self.backward_refill = conv(c, None, dtype=dtype)
         self.forward_refill = conv(c, None, dtype=dtype)
         self.backward_trunk = Trunk(c, self.num_blocks, dtype)
@@ -65,7 +70,8 @@ class IconVSR(nn.Module):
         h, w = frames.shape[2:4]
         flow_backward, flow_forward = neighbouring_flows(self, frames, self.remat)
         keys = keyframes(t, self.keyframe_stride)
-        windows = extend_ends(frames)[:, np.add.outer(np.flatnonzero(keys), np.arange(2 * REACH + 1))]
+        extended = extend_ends(frames, self.extractor_frames // 2)
+        windows = extended[:, np.add.outer(np.flatnonzero(keys), np.arange(self.extractor_frames))]
         refills, offset = each_frame(self, lambda self, window: self.keyframe_features(window), windows, self.remat)
         # For every frame: whether it is a keyframe, and the number of the last keyframe up to it.
         marks = (jnp.asarray(keys)[None], jnp.asarray(np.cumsum(keys) - 1)[None])
@@ -103,8 +109,8 @@ class IconVSR(nn.Module):
         flow = self.flow_network(frame, neighbour)
         return flow if self.train_flow else jax.lax.stop_gradient(flow)
 
-    def keyframe_features(self, window: Float[Array, "b 5 h w 3"]) -> tuple[Array, Array]:
-        """Extract the features (b, h, w, c) that refill a keyframe, and offset (b, 5), from the 5 frames around it."""
+    def keyframe_features(self, window: Float[Array, "b n h w 3"]) -> tuple[Array, Array]:
+        """Extract the features (b, h, w, c) that refill a keyframe, and offset (b, n), from the n frames around it."""
         return self.extractor(window)
 
     def propagate(
@@ -149,13 +155,16 @@ def keyframes(count: int, stride: int) -> np.ndarray:
     return (numbers % stride == 0) | (numbers == count - 1)
 
 
-def extend_ends(frames: Float[Array, "b t h w 3"]) -> Float[Array, "b t2 h w 3"]:
-    """Add two frames at either end as the published network does: frames 4, 3 before, -4, -5 after.
+def extend_ends(frames: Float[Array, "b t h w 3"], reach: int = REACH) -> Float[Array, "b t2 h w 3"]:
+    """Add `reach` frames at either end as the published networks do.
 
-    A clip of less than five frames repeats its farthest frame.
+    For 2 these are frames 4, 3 before and -4, -5 after; for 3 frames 6, 5, 4 before and -5, -6, -7 after. A clip that
+    has no such frames repeats its farthest frame.
     """
     last = frames.shape[1] - 1
-    numbers = np.clip([4, 3, *range(last + 1), last - 3, last - 4], 0, last)
+    near = {2: 3, 3: 4}[reach]  # the distance from an end to the nearest frame repeated there
+    away = np.arange(near, near + reach)
+    numbers = np.clip([*away[::-1], *range(last + 1), *(last - away)], 0, last)
     return frames[:, numbers]
 
 

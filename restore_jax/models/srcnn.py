@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from restore_jax.models.layers import conv
 from restore_jax.ops.imresize import imresize
+from restore_jax.ops.resize import upsample_bicubic
 
 
 class SRCNN(nn.Module):
@@ -16,6 +17,7 @@ class SRCNN(nn.Module):
     Attributes:
       scale: how many times larger the output is.
       widths: channels of the two hidden layers.
+      upsampling: "matlab" (a = -.5, as in the paper), or "pytorch" (a = -.75, as mmagic's checkpoint needs it).
       dtype: that of the computation; parameters stay float32.
 
     `apply(params, lr, train=False)`: lr (b, h, w, 3) in [0, 1]. Returns {"image" (b, s·h, s·w, 3) float32, clipped to
@@ -24,11 +26,14 @@ class SRCNN(nn.Module):
 
     scale: int = 4
     widths: tuple[int, int] = (64, 32)
+    upsampling: str = "matlab"
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, lr: Float[Array, "b h w 3"], train: bool = False) -> dict[str, Array]:
-        upsampled = imresize(lr, self.scale)  # MATLAB's, as in the paper
+        if self.upsampling not in ("matlab", "pytorch"):
+            raise ValueError(f"srcnn: upsampling={self.upsampling!r} is none of matlab, pytorch")
+        upsampled = (imresize if self.upsampling == "matlab" else upsample_bicubic)(lr, self.scale)
         x = upsampled.astype(self.dtype)
         x = nn.relu(conv(self.widths[0], "patches", 9, dtype=self.dtype)(x))
         x = nn.relu(conv(self.widths[1], "mapping", 1, dtype=self.dtype)(x))

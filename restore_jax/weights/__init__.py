@@ -6,14 +6,26 @@ params = convert("ifan", arrays)        # {published name: array} -> {"params": 
 
 from restore_jax.weights.checkpoints import read_published
 from restore_jax.weights.conversion import convert, convert_files
+from restore_jax.weights.fetching import fetch
 from restore_jax.weights.files import read_safetensors, save
-from restore_jax.weights.registry import Restorer, card, list_shipped, load, load_into, shipped_names, verify
+from restore_jax.weights.registry import (
+    Restorer,
+    card,
+    list_fetched,
+    list_shipped,
+    load,
+    load_into,
+    shipped_names,
+    verify,
+)
 
 __all__ = [
     "Restorer",
     "card",
     "convert",
     "convert_files",
+    "fetch",
+    "list_fetched",
     "list_shipped",
     "load",
     "load_into",

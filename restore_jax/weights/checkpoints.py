@@ -93,11 +93,8 @@ def _kind(path) -> str:
         return "safetensors"
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if any(pathlib.PurePosixPath(name).name == "data.pkl" for name in names):
-            return "torch"
-        if names and all(name.endswith(".npy") for name in names):
-            return "npz"
+            if kind := _kind_of_archive(archive.namelist()):
+                return kind
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         pass  # no archive
     for kind, suffixes in SUFFIXES.items():
@@ -105,6 +102,17 @@ def _kind(path) -> str:
             return kind
     known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
     raise InputError(f"{path}: unknown kind of checkpoint; known are {known}")
+
+
+def is_checkpoint(names: list[str]) -> bool:
+    """Whether a zip archive of files with these names is a checkpoint itself: PyTorch's or NumPy's."""
+    return _kind_of_archive(names) is not None
+
+
+def _kind_of_archive(names: list[str]) -> str | None:
+    if any(pathlib.PurePosixPath(name).name == "data.pkl" for name in names):
+        return "torch"
+    return "npz" if names and all(name.endswith(".npy") for name in names) else None
 
 
 def _refuse_bombs(path) -> None:
@@ -118,10 +126,13 @@ def _refuse_bombs(path) -> None:
 
 
 def _refuse_more(path, held: int) -> None:
-    if held > max(MOST_UNPACKED * path.stat().st_size, LEAST_REFUSED):
-        raise InputError(
-            f"{path}: holds {held / 2**20:.0f} MiB in {path.stat().st_size} bytes: no weights are like that"
-        )
+    refuse_bomb(path, held, path.stat().st_size)
+
+
+def refuse_bomb(path, held: int, packed: int) -> None:
+    """Raises InputError, naming the file, if `packed` bytes of it hold so many more that these can be no weights."""
+    if held > max(MOST_UNPACKED * packed, LEAST_REFUSED):
+        raise InputError(f"{path}: holds {held / 2**20:.0f} MiB in {packed} bytes: no weights are like that")
 
 
 def _read_npz(path) -> list[tuple[str, dict]]:

@@ -1,5 +1,6 @@
 """Weight files: safetensors that hold parameters, the name and options of their network, and a card."""
 
+import hashlib
 import json
 import pathlib
 
@@ -62,6 +63,12 @@ def read_safetensors(path) -> tuple[dict, dict]:
     if not isinstance(options, dict) or not isinstance(card, dict):
         raise InputError(f"{path}: its restore-jax header is damaged")
     return params, {"model": header["model"], "options": options, "card": card}
+
+
+def sha256(path) -> str:
+    """Hex digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tensors(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -1,10 +1,9 @@
-"""Weights by name: the files in weights/shipped, each NAME.safetensors with a card NAME.json beside it.
+"""Weights by name: the files in weights/shipped and those that were fetched, each with a card NAME.json beside it.
 
 The card says what was trained, on what, how well it does, its licence, and the sha256 of the file.
 """
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from restore_jax.errors import InputError
+from restore_jax.weights import kept, published
 from restore_jax.weights.building import network
-from restore_jax.weights.files import read_safetensors
+from restore_jax.weights.files import read_safetensors, sha256
 from restore_jax.weights.tree import flatten
 
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
@@ -65,9 +65,9 @@ def load_into(name, model: str, options) -> dict:
 
 
 def _read(name):
-    """(path, params, header) of a weights file; of shipped weights the sha256 must be what their card says."""
+    """(path, params, header) of a weights file; the sha256 of shipped and fetched ones must be what their card says."""
     path = _path(name)
-    if path.parent == SHIPPED:
+    if _has_card(name, path):
         verify(name)
     return path, *read_safetensors(path)
 
@@ -90,22 +90,30 @@ def list_shipped() -> list[dict]:
     return [card(path.stem) for path in sorted(SHIPPED.glob("*.json"))]
 
 
+def list_fetched() -> list[dict]:
+    """The cards of all weights that were fetched, each with its name."""
+    return [card(name) for name in kept.names()]
+
+
 def card(name: str) -> dict:
-    """The card of shipped weights, or of a weights file. Raises InputError."""
+    """The card of shipped or fetched weights, or of a weights file. Raises InputError."""
     path = _path(name)
-    if path.parent != SHIPPED:
+    if not _has_card(name, path):
         return {"name": str(name), **read_safetensors(path)[1]["card"]}
     try:
-        return {"name": path.stem, **json.loads(path.with_suffix(".json").read_text())}
+        return {
+            "name": path.stem if path.parent == SHIPPED else str(name),
+            **json.loads(path.with_suffix(".json").read_text()),
+        }
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path.with_suffix('.json')}: no readable card ({type(error).__name__})") from error
 
 
 def verify(name: str) -> str:
-    """Return the sha256 of a weights file. Raises InputError if the card of shipped weights says another, or none."""
+    """Return the sha256 of a weights file. Raises InputError if the card beside it says another, or none."""
     path = _path(name)
     digest = sha256(path)
-    if path.parent != SHIPPED:
+    if not _has_card(name, path):
         return digest
     expected = card(name).get("sha256")
     if expected is None:
@@ -115,20 +123,23 @@ def verify(name: str) -> str:
     return digest
 
 
-def sha256(path) -> str:
-    """Hex digest of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _has_card(name, path) -> bool:
+    """Whether weights are known by name, so that the card beside their file counts, not the one inside."""
+    return path.parent == SHIPPED or path == kept.find(name)
 
 
 def _path(name) -> pathlib.Path:
     path = SHIPPED / f"{BEST.get(str(name), name)}.safetensors"
     if path.is_file():
         return path
+    if path := kept.find(name):
+        return path
     path = pathlib.Path(name)
     if path.suffix == ".safetensors" or path.exists():
         return path
-    known = sorted({*BEST, *(p.stem for p in SHIPPED.glob("*.safetensors"))})
+    if name in published.names():
+        raise InputError(f"{name}: not fetched yet; restore-jax weights fetch {name} does that")
+    known = sorted({*BEST, *(p.stem for p in SHIPPED.glob("*.safetensors")), *kept.names()})
     raise InputError(f"{name}: no such weights; known are {', '.join(known)}, or give a .safetensors file")
 
 
