@@ -2,7 +2,7 @@
 
     import restore_jax as rj
     sharp = rj.deblur(photo)            # HWC uint8, uint16 or float in, the same out
-    clf = rj.load("ifan")               # .model, .params, .card
+    restorer = rj.load("ifan")          # .model, .params, .card
     sigma = rj.estimate_defocus(photo)  # (h, w) float32, the blur at each pixel in pixels
 
 Importing this package loads neither JAX nor anything else heavy: every name below is resolved on first use.
@@ -44,7 +44,7 @@ _FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defoc
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 
 
-if not TYPE_CHECKING:  # a type checker would take any name to be here
+if not TYPE_CHECKING:  # with this function a type checker would accept any name
 
     def __getattr__(name: str):
         if name in _FUNCTIONS:

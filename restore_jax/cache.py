@@ -1,4 +1,4 @@
-"""What is kept from run to run: the folder for it, and JAX's compiled programs there."""
+"""The folder that is kept from run to run, and JAX's compiled programs in it."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Defocus maps of photographs: how blurred is each pixel? By DMENet or a classical estimator; written and coloured.
+"""Defocus maps of photographs: estimates them by DMENet or a classical method, writes and colours them.
 
 A map is sigma, (h, w) float32: the standard deviation in pixels of the Gaussian that blurs a pixel, 0 where it is
 sharp.
@@ -26,20 +26,21 @@ from restore_jax.plots.panels import false_colours
 from restore_jax.report import Report, Reporter
 
 METHODS = ("dmenet", "zhuo", "jnb", "ebdb")
-OVERLAP = 256  # of tiles: the network sees far
-SHARP = 0.4  # px of sigma below which a pixel counts as sharp
-MAX_COC = 160  # px that magnified blur may reach
-STEPS_PER_PIXEL = 1000  # of a 16-bit map: 65.5 px at most
-NOT_KNOWN = 65535  # of the 16-bit maps of datasets: no sigma is known there
+OVERLAP = 256  # pixels that tiles overlap by, because the network sees far
+SHARP = 0.4  # pixels of sigma below which a pixel counts as sharp
+MAX_COC = 160  # pixels that magnified blur may reach
+STEPS_PER_PIXEL = 1000  # codes of a 16-bit map for a pixel of sigma, so that it holds 65.5 pixels at most
+NOT_KNOWN = 65535  # code in the 16-bit maps of datasets where sigma is not known
 
 
 def estimate_defocus(
     image, *, method: str = "dmenet", weights: Any = "dmenet", tile="auto", dtype: str = "float32", progress=None
 ) -> np.ndarray:
-    """Sigma in pixels of every pixel, (h, w) float32.
+    """Estimate sigma in pixels of every pixel, (h, w) float32.
 
-    image: as `deblur` takes it. method: "dmenet", or "zhuo", "jnb", "ebdb", which need no weights (`classical`).
-    weights, tile, dtype, progress: of DMENet, as for `deblur`. Raises InputError as `deblur`, and for another method.
+    image: as for `deblur`. method: "dmenet", or "zhuo", "jnb" or "ebdb", which need no weights (`classical`). weights,
+    tile,
+    dtype, progress: DMENet's, as for `deblur`. Raises InputError as `deblur` does, and for another method.
     """
     if method not in METHODS:
         raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
@@ -92,27 +93,27 @@ def deconvolved(
 
 
 def sigma_of_map(map_: np.ndarray, unit: float | None) -> np.ndarray:
-    """Sigma in pixels of DMENet's map: map times `unit`; without one the published network's, whose map is COC / 15."""
+    """Convert DMENet's map to sigma in pixels: map times `unit`, or by the published network's COC / 15 px."""
     return map_ * np.float32(unit) if unit else np.maximum(0, (15 * map_ - 1) / 2).astype(np.float32)
 
 
 def magnify(image: np.ndarray, sigma: np.ndarray, scale: float) -> np.ndarray:
-    """Blur magnification (Bae & Durand 2007): `image` as if every sigma were `scale` times as large.
+    """Magnify blur (Bae & Durand 2007): return `image` as if every sigma were `scale` times as large.
 
-    image: (h, w, 3) float32 in [0, 1], sigma: (h, w) in pixels. What is sharp stays in front of what is blurred. The
-    Gaussian that is missing from sigma to scale * sigma is sqrt(scale^2 - 1) sigma. Raises InputError for scale < 1.
+    image: (h, w, 3) float32 in [0, 1]. sigma: (h, w) in pixels. Sharp pixels stay in front of blurred ones. A Gaussian
+    of sqrt(scale^2 - 1) sigma takes sigma to scale * sigma. Raises InputError for scale < 1.
     """
     if not 1 <= scale < np.inf:
         raise InputError(f"--scale {scale:g}: blur is magnified by 1 or more")
-    # What is nearly sharp is sharp: else the noise of the map softens the subject.
+    # Nearly sharp pixels count as sharp, or else the noise of the map would soften the subject.
     clear = np.maximum(sigma - SHARP, 0)
     coc = np.minimum(np.sqrt(scale**2 - 1) * clear / SIGMA_PER_COC, MAX_COC).astype(np.float32)
-    largest = 8 * -(-int(coc.max()) // 8) + 8  # few sizes are compiled
+    largest = 8 * -(-int(coc.max()) // 8) + 8  # in steps, so that few programs are compiled
     return np.clip(np.asarray(render_coc(jnp.asarray(image), jnp.asarray(coc), largest, "gaussian")), 0, 1)
 
 
 def pseudo_depth(sigma: np.ndarray, focus: str = "near") -> np.ndarray:
-    """Depth in [0, 1], near to far, of a photograph focused at its nearest or its farthest; only the order is meant."""
+    """Order pixels by depth, [0, 1] from near to far, in a photograph focused at its nearest or farthest."""
     if focus not in ("near", "far"):
         raise InputError(f"--focus {focus!r} is near or far")
     scaled = np.clip(sigma / max(float(np.quantile(sigma, 0.999)), 1e-6), 0, 1)
@@ -120,7 +121,7 @@ def pseudo_depth(sigma: np.ndarray, focus: str = "near") -> np.ndarray:
 
 
 def write_map(path, sigma: np.ndarray) -> None:
-    """Sigma as .npy (float32, pixels) or .png (16 bits, thousandths of a pixel). Atomic. Raises InputError."""
+    """Write sigma as .npy (float32, pixels) or .png (16 bits, thousandths of a pixel). Atomic. Raises InputError."""
     path = pathlib.Path(path)
     if path.suffix == ".npy":
         buffer = streams.BytesIO()
@@ -134,7 +135,7 @@ def write_map(path, sigma: np.ndarray) -> None:
 
 
 def read_map(path) -> np.ndarray:
-    """Sigma in pixels of a file that `write_map` wrote. Raises InputError."""
+    """Read sigma in pixels from a file that `write_map` wrote. Raises InputError."""
     path = pathlib.Path(path)
     sigma = read_numbers(path)
     if path.suffix != ".npy":
@@ -147,7 +148,7 @@ def read_map(path) -> np.ndarray:
 
 
 def write_colours(path, sigma: np.ndarray) -> None:
-    """A picture of the map, dark where it is sharp, with a legend in pixels below."""
+    """Write a picture of the map, dark where it is sharp, with a legend in pixels below."""
     largest = float(max(1.0, np.ceil(2 * np.quantile(sigma, 0.999)) / 2))
     height, width = sigma.shape
     text = max(12, width // 40)

@@ -29,7 +29,7 @@ AMPLIFIED = 4  # factor on differences, to be seen
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
-    """The sharp photograph, uint8 `(h, w, 3)`, and its disparity in pixels, float32 `(h, w)`, without holes.
+    """Return the sharp photograph, uint8 `(h, w, 3)`, and its disparity in pixels, float32 `(h, w)`, without holes.
 
     Where no disparity was measured, it is that of the nearest measured pixel. A median over 5 x 5 pixels takes out
     strays at outlines: with a depth between the two sides, they would be sharp specks in the middle of blur.
@@ -42,13 +42,13 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 
 def lens(disparity: np.ndarray, largest: float = MAX_COC) -> tuple[float, float]:
-    """Focus and scale for `coc_from_disparity` such that both ends of the disparities get blur of `largest` pixels."""
+    """Return focus and scale for `coc_from_disparity` that blur both ends of the disparities by `largest` pixels."""
     near, far = float(disparity.max()), float(disparity.min())
     return (near + far) / 2, largest / ((near - far) / 2)
 
 
 def colour_map(coc: np.ndarray, largest: float = MAX_COC) -> np.ndarray:
-    """Signed blur as colours, uint8 `(h, w, 3)`: orange before the plane of focus, white on it, blue behind it."""
+    """Colour signed blur, uint8 `(h, w, 3)`: orange before the plane of focus, white on it, blue behind it."""
     amount = np.clip(coc / largest, -1, 1)[..., None]
     behind, before = np.array([30, 90, 200], np.float32), np.array([235, 120, 20], np.float32)
     end = np.where(amount > 0, behind, before)
@@ -56,12 +56,12 @@ def colour_map(coc: np.ndarray, largest: float = MAX_COC) -> np.ndarray:
 
 
 def difference(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Absolute difference of two uint8 images, amplified; uint8."""
+    """Return the absolute difference of two uint8 images, amplified; uint8."""
     return np.clip(AMPLIFIED * np.abs(image.astype(np.int16) - truth), 0, 255).astype(np.uint8)
 
 
 def detail(image: np.ndarray) -> np.ndarray:
-    """An enlarged part of the picture, pixels repeated; of the picture's size, `SIZE`."""
+    """Enlarge a part of the picture to the picture's size, `SIZE`, by repeating pixels."""
     part = image[DETAIL].repeat(DETAIL_ZOOM, 0).repeat(DETAIL_ZOOM, 1)
     return part[: SIZE[0], : SIZE[1]]
 

@@ -1,4 +1,4 @@
-"""What this machine has, for a report of what went wrong: `restore-jax doctor`."""
+"""Reports what this machine has, for finding out what went wrong: `restore-jax doctor`."""
 
 import importlib.metadata
 import os
@@ -22,7 +22,7 @@ OPTIONAL = ("tensorflow-datasets", "array_record", "grain", "tensorboardX", "orb
 
 
 def examine(say: Callable[[str], None] = print) -> bool:
-    """Says platform, devices, versions, cache and weights, a line each; whether devices and weights are sound."""
+    """Print platform, devices, versions, cache and weights, a line each; returns whether all is sound."""
     say(f"restore-jax  {__version__} in {pathlib.Path(__file__).parent}")
     say(f"python       {platform.python_version()} in {sys.prefix}")
     say(f"platform     {platform.platform()}, {os.cpu_count()} CPU cores")

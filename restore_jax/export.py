@@ -1,8 +1,8 @@
-"""Networks with their weights as StableHLO that runs without this package: `restore-jax export`, `jax.export`.
+"""Exports networks with their weights as StableHLO that runs without this package: `restore-jax export`.
 
-DIR gets NAME.jax_export, program and weights in one, and NAME.json: its inputs and output by name and shape, of what
-sides must be multiples, the card of the weights with their licence, and the program's sha256. The README shows how to
-load them. Images go in and come out as float32 in [0, 1].
+DIR gets NAME.jax_export, program and weights in one, and NAME.json, which describes it: inputs and output by name and
+shape, the multiples that sides must be of, the card of the weights with their licence, and the program's sha256. The
+README shows how to load them. Images go in and come out as float32 in [0, 1].
 """
 
 import functools
@@ -28,7 +28,7 @@ MAX_FRAMES = 1000
 
 
 class Kind(NamedTuple):
-    """What a class of networks takes and gives, by the names it has for them.
+    """The inputs and outputs of a class of networks, by the names it has for them.
 
     inputs: (name, factor) each: sides are those of the first times `factor`. dual: further ones of dual-pixel networks;
     DPDNet's image is then the left view. multiple: of what sides must be multiples, unless the network says it itself.
@@ -71,9 +71,9 @@ def export(
 ) -> tuple[pathlib.Path, pathlib.Path]:
     """Writes the network and weights (a `restore_jax.weights.Restorer`) to `folder`; returns (program, description).
 
-    size: (height, width) of the image or frames; None leaves sizes and batch open. frames: of a clip, for networks
-    that take clips. Raises InputError for networks or sizes that cannot be exported, or a folder that cannot be
-    written.
+    size: (height, width) of the image or frames; None leaves sizes and batch open. frames: number of frames, for
+    networks that take clips. Raises InputError for networks or sizes that cannot be exported, or a folder that cannot
+    be written.
     """
     network, kind = _kind(weights)
     unknown = [platform for platform in platforms if platform not in PLATFORMS]
@@ -107,14 +107,14 @@ def export(
 
 
 def _apply(model, params, names, output, *images):
-    """What is exported. The weights are constants of the program, in the precision they are stored in."""
+    """Apply the exported network. The weights are constants of the program, as precise as they are stored."""
     found = model.apply(params, **dict(zip(names, images, strict=True)))
     found = (found[output] if isinstance(found, dict) else found).astype(jnp.float32)
     return jnp.clip(found, 0, 1) if output == "image" else found
 
 
 def _kind(weights) -> tuple[str, Kind]:
-    """The network's class and what it takes. Raises InputError if it is none that restores, or of two references."""
+    """Return the network's class and kind. Raises InputError if it restores nothing, or needs two references."""
     model = weights.model
     network = type(model).__name__.removesuffix("WithMemory")
     if network not in KINDS:
@@ -130,7 +130,7 @@ def _kind(weights) -> tuple[str, Kind]:
 
 
 def _inputs(weights, network, kind, size, frames):
-    """Names and shapes of the inputs. Raises InputError for sizes that the network does not take."""
+    """Return names and shapes of the inputs. Raises InputError for sizes that the network does not take."""
     multiple, own = kind.multiple, getattr(weights.model, "num_frames", None)
     if frames is not None and (not kind.clip or own):
         raise InputError(f"--frames: {weights.name} takes {f'{own} frames' if own else 'no clips'}")
@@ -156,5 +156,5 @@ def _inputs(weights, network, kind, size, frames):
 
 
 def _shape(aval) -> list:
-    """Numbers where they are known, else formulas such as "8*h"."""
+    """Describe a shape by numbers where they are known, else by formulas such as "8*h"."""
     return [side if isinstance(side, int) else str(side) for side in aval.shape]

@@ -7,17 +7,17 @@ GAUSSIAN = (0.2960964, 0.4078072, 0.2960964)
 
 
 def mse(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, ""]:
-    """Mean squared error."""
+    """Compute the mean squared error."""
     return jnp.mean(jnp.square(a - b))
 
 
 def charbonnier(a: Float[Array, "..."], b: Float[Array, "..."], epsilon: float = 1e-3) -> Float[Array, ""]:
-    """Mean of sqrt((a - b)^2 + epsilon^2), a smooth absolute error (Charbonnier et al. 1994)."""
+    """Average sqrt((a - b)^2 + epsilon^2), a smooth absolute error (Charbonnier et al. 1994)."""
     return jnp.mean(jnp.sqrt(jnp.square(a - b) + epsilon**2))
 
 
 def l1(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, ""]:
-    """Mean absolute error."""
+    """Compute the mean absolute error."""
     return jnp.mean(jnp.abs(a - b))
 
 

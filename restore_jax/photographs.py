@@ -24,7 +24,7 @@ ENDINGS = ("_deblurred", "_compare")  # what `deblur_files` appends to names, an
 # -------------------------------------------------------------------------------------------------------------- deblur
 @dataclasses.dataclass(frozen=True)
 class DeblurOptions:
-    """What `deblur_files` reads, how it restores, and where it writes. `restore-jax deblur --help` says more.
+    """The inputs, method and outputs of `deblur_files`. `restore-jax deblur --help` says more.
 
     photos: files, folders or glob patterns. out: a file, a folder for several photos, or None for beside each photo.
     weights: a name or a file. left, right: files of dual-pixel views, for weights made for them.
@@ -47,7 +47,7 @@ class DeblurOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What `deblur_files` did: the files written, one line for each photo that failed, and how many photos it tried."""
+    """The result of `deblur_files`: files written, a line for each photo that failed, number of photos tried."""
 
     written: list[pathlib.Path]
     failures: list[str]

@@ -1,4 +1,4 @@
-"""What a job says while it works, and how the command line lays out lists."""
+"""Reporters, which jobs tell what they do, and the layout of lists on the command line."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Whom a job tells what it does: the terminal (`Report`), the web page (`app.jobs.Job`), or anybody else."""
+    """A listener to a job: the terminal (`Report`), the web page (`app.jobs.Job`), or any other."""
 
     terminal: bool  # whether `status` may be called for every frame
 
@@ -23,22 +23,22 @@ class Reporter(Protocol):
         """Say one line that is worth keeping, such as what was written."""
 
     def clear(self) -> None:
-        """The work is over."""
+        """Say that the work is over."""
 
 
 def say(text: str) -> None:
-    """A line on standard error."""
+    """Print a line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row of cells, of which all rows have as many; columns are aligned at their left."""
+    """Format rows of cells, all of equally many, as lines whose columns are aligned at their left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 class Report:
-    """What the command is waiting for, on standard error: a bar on a terminal, elsewhere a line for what takes long."""
+    """Shows on standard error what is going on: a bar on a terminal, elsewhere a line for slow steps."""
 
     def __init__(self, quiet: bool = False, stdout_taken: bool = False):
         """`stdout_taken`: the result itself goes to standard output, so that lines about it go to standard error."""
@@ -53,14 +53,14 @@ class Report:
         self.status("reading")
 
     def status(self, text: str, slow: bool = False):
-        """What comes now; `slow` things are told to a log file too."""
+        """Say what comes next; `slow` things get a line in a log file too."""
         if self.terminal:
             self._bar().set_description_str(f"{self._prefix()}{text}")
         elif slow and not self.quiet:
             print(f"{self._prefix()}{text}", file=sys.stderr, flush=True)
 
     def progress(self, event: str, done: int, total: int):
-        """The progress callback of `restore`."""
+        """Show the progress that `restore` reports."""
         if event != "tile":
             self.status(f"{event} (from the cache if done before)", slow=True)
             return
@@ -72,13 +72,13 @@ class Report:
             self.status(f"tile {done + 1}/{total}", slow=total > 1)
 
     def done(self, text: str):
-        """One line on standard output for what was written."""
+        """Print a line on standard output, for what was written."""
         self.clear()
         if not self.quiet:
             print(text, file=sys.stderr if self.stdout_taken else sys.stdout, flush=True)
 
     def clear(self):
-        """Takes the bar off the terminal."""
+        """Take the bar off the terminal."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None

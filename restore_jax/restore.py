@@ -1,4 +1,4 @@
-"""Restore images of any size with a fully convolutional network: pad to a size bucket, tile, apply, cross-fade, crop.
+"""Restores images of any size with a convolutional network: pad to a size bucket, tile, apply, cross-fade, crop.
 
 XLA compiles one program a shape, so shapes are kept few: sides are padded to multiples of 64, and an image above
 `TILE`² pixels is cut into tiles that overlap. Near an edge of a tile the network lacks context and its output differs
@@ -22,7 +22,7 @@ from restore_jax.io.photos import from_float, to_float
 
 MIN_SIDE = 16  # pixels; the network's coarsest scale has an eighth of them
 STEP = 64  # sides of compiled programs are multiples of this
-TILE = 1152  # side of the largest square that is computed in one pass unless the caller says otherwise
+TILE = 1152  # pixels: side of the largest square that is computed in one pass by default
 OVERLAP = 128  # pixels shared by neighbouring tiles, at least; a multiple of GRID
 FADE = 64  # the middle part of the overlap in which the tiles cross-fade; the rest of it is context only
 GRID = 16  # tiles start at multiples of this: networks downsample by up to 16, and are equivariant to no finer shift
@@ -34,12 +34,12 @@ _programs: dict[Any, Any] = {}  # compiled in this process: (model, dtype, shape
 
 # ---------------------------------------------------------------------------------------------------- sizes and tiles
 def bucket(size: int) -> int:
-    """The compiled side, in pixels, that a side of `size` pixels is padded to: the next multiple of 64."""
+    """Return the compiled side that a side of `size` pixels is padded to: the next multiple of 64."""
     return max(STEP, -(-size // STEP) * STEP)
 
 
 def starts(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
-    """First pixels of the fewest tiles that cover `length` and share at least `overlap` pixels with their neighbours.
+    """Return the first pixels of the fewest tiles that cover `length` and overlap by at least `overlap` pixels.
 
     The starts are multiples of `GRID`, evenly spread. The last tile ends at `length` rounded up to `GRID`.
     """
@@ -51,7 +51,7 @@ def starts(length: int, tile: int, overlap: int = OVERLAP) -> list[int]:
 
 
 def axis_weights(tops: Sequence[int], tile: int, overlap: int = OVERLAP, fade: int = FADE) -> list[np.ndarray]:
-    """Weight of every pixel of every tile along one axis, float32 `(tile,)` each: at each pixel they sum to 1.
+    """Return the weight of every pixel of every tile along one axis, float32 `(tile,)` each; at a pixel they sum to 1.
 
     Between two neighbours the weight passes linearly from one to the other over the middle `fade` pixels of their
     overlap, so that what lies nearer than `(overlap - fade) / 2` to a tile's inner edge is never used.
@@ -67,7 +67,7 @@ def axis_weights(tops: Sequence[int], tile: int, overlap: int = OVERLAP, fade: i
 
 
 class Plan(NamedTuple):
-    """How an image is computed: the tile's sides and where tiles start, in pixels."""
+    """A plan for computing an image: the tile's sides and where tiles start, in pixels."""
 
     height: int
     width: int
@@ -76,7 +76,7 @@ class Plan(NamedTuple):
 
 
 def plan(height: int, width: int, tile: str | int | None = "auto", overlap: int = OVERLAP) -> Plan:
-    """Tiles for an image of `height` x `width` pixels.
+    """Plan the tiles for an image of `height` x `width` pixels.
 
     `tile`: None computes the image in one pass; a number is the side of the largest square computed in one pass (time
     and memory are those of `tile`² pixels); "auto" is `TILE`. The fewest tiles that fit are made as small as possible.
@@ -101,7 +101,7 @@ def plan(height: int, width: int, tile: str | int | None = "auto", overlap: int 
 # ------------------------------------------------------------------------------------------------------------ programs
 @functools.lru_cache(maxsize=16)
 def _jitted(model, dtype: str, output: str):
-    """The function that is compiled: parameters are arguments, the result is in [0,1] and float32."""
+    """Return the function to compile: parameters are arguments, the result is float32 in [0, 1]."""
     if hasattr(model, "dtype"):
         model = model.clone(dtype=jnp.dtype(dtype))
 
@@ -112,7 +112,7 @@ def _jitted(model, dtype: str, output: str):
 
 
 def _program(model, params, dtype, shape: tuple[int, ...], views: tuple[str, ...], output, say: Callable[[str], None]):
-    """The compiled program for tiles of `shape` (1, h, w, 3); `say` is called if it has to be compiled."""
+    """Return the compiled program for tiles of `shape` (1, h, w, 3); `say` is called if it must be compiled."""
     leaves, treedef = jax.tree.flatten(params)
     key = (
         model,
@@ -145,7 +145,7 @@ def restore(
     fade: int = FADE,
     output: str = "image",
 ) -> np.ndarray:
-    """Applies `model` to one image of any size; returns its `output`, float32 `(h, w, c)` in [0,1].
+    """Apply `model` to one image of any size; returns its `output`, float32 `(h, w, c)` in [0, 1].
 
     `image`: `(h, w, 3)` float32 in [0,1]; `views`: further images of that shape by the name the model's
     `__call__` gives them. `progress(event, done, total)` is called with "compiling WxH" and "tile". `overlap` and
@@ -189,20 +189,20 @@ def restore(
 
 
 def _padded(window: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A window as float32 `(1, h, w, 3)` of the compiled shape, mirrored beyond the image's bottom and right."""
+    """Pad a window to float32 `(1, h, w, 3)` of the compiled shape by mirroring at the bottom and the right."""
     height, width = window.shape[:2]
     pads = ((0, shape[1] - height), (0, shape[2] - width), (0, 0))
     return np.pad(window, pads, mode="reflect")[None]
 
 
 def check_size(height: int, width: int) -> None:
-    """Raises InputError for an image that is too small."""
+    """Raise InputError for an image that is too small."""
     if min(height, width) < MIN_SIDE:
         raise InputError(f"{width}x{height} pixels is too small: at least {MIN_SIDE} a side are needed")
 
 
 def needs_views(model) -> bool:
-    """Whether the model takes a left and a right dual-pixel view beside the image."""
+    """Say whether the model takes a left and a right dual-pixel view beside the image."""
     return getattr(model, "input", "single") == "dual"
 
 
@@ -216,12 +216,12 @@ def deblur(
     dtype: str = "float32",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Restores a defocused photograph; returns a NumPy array of the same shape and dtype.
+    """Restore a defocused photograph; returns a NumPy array of its shape and dtype.
 
     `image`: `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)`, uint8, uint16 or float32/float64 in [0,1]; the fourth
     channel, alpha, is kept as it is. `weights`: a shipped name, the path of a converted
     file, or what `load` returned. `left`, `right`: dual-pixel views of the image's shape, for weights made for them.
-    `tile`: as for `plan`. `dtype`: what the network computes in, "float32" or "bfloat16".
+    `tile`: as for `plan`. `dtype`: the computation's, "float32" or "bfloat16".
     Raises InputError for anything else, for sides below 16 pixels and for values that are not finite.
     """
     array = _checked("image", image)
@@ -244,7 +244,7 @@ def deblur(
 
 
 def colour_image(name: str, image) -> np.ndarray:
-    """An image as `deblur` takes it, as float32 `(h, w, 3)` in [0,1]. Raises InputError."""
+    """Return an image, given as for `deblur`, as float32 `(h, w, 3)` in [0, 1]. Raises InputError."""
     return _colour(_checked(name, image))
 
 
@@ -259,7 +259,7 @@ def _checked(name: str, image) -> np.ndarray:
 
 
 def _colour(array: np.ndarray) -> np.ndarray:
-    """The image's colours as float32 `(h, w, 3)`; grey becomes three equal channels."""
+    """Return the image's colours as float32 `(h, w, 3)`; grey becomes three equal channels."""
     if array.ndim == 2:
         array = array[..., None]
     return np.broadcast_to(to_float(array[..., :3]), (*array.shape[:2], 3))

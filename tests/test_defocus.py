@@ -27,8 +27,8 @@ def test_the_unit_is_the_cards_or_the_published_networks():
 
 def test_it_is_the_networks_map_in_pixels(saved):
     image = np.random.default_rng(1).random((64, 64, 3), np.float32)
-    clf = rj.load(saved)
-    expected = 7 * np.asarray(clf.model.apply(clf.params, image[None])["defocus"])[0, ..., 0]
+    restorer = rj.load(saved)
+    expected = 7 * np.asarray(restorer.model.apply(restorer.params, image[None])["defocus"])[0, ..., 0]
     found = rj.estimate_defocus(image, weights=saved)
     assert found.shape == (64, 64)
     assert found.dtype == np.float32

@@ -1,9 +1,9 @@
 """A local web page: photographs deblurred and their blur magnified, short clips enlarged. `restore-jax app` starts it.
 
-jobs      what is done with an upload, without knowing of a page
-sessions  whose files are whose, and that they go when the page is closed
-gate      which addresses and files a browser may ask for
+jobs      the jobs on uploads, which know no page
+sessions  the open pages and their files, which are removed when a page is closed
+gate      the addresses and files that a browser may ask for
 examples  inputs to try
-page      what is seen and clicked (Gradio)
-server    from the command line's options to a running server, and its end
+page      the page that people see and click (Gradio)
+server    the running server, from the command line's options to its end
 """

@@ -29,7 +29,7 @@ class Examples(NamedTuple):
 
 
 def write(folder: pathlib.Path) -> Examples:
-    """Writes them into a new folder."""
+    """Write the examples into a new folder."""
     folder.mkdir()
     names = ("cat.png", "coffee_defocused.png", "coffee_wide.mp4", "coffee_longer_lens.mp4")
     found = Examples(*(folder / name for name in names))

@@ -1,7 +1,7 @@
-"""Which addresses a browser may ask for: what the page needs, and no file but those of the server's own folder.
+"""Allows a browser only the addresses that the page needs, and only files of the server's own folder.
 
-Gradio checks paths too. It also fetches files from other servers on request, records screens, keeps a history and more;
-none of that is wanted here, so only what is named below passes.
+Gradio checks paths too. But it also fetches files from other servers on request, records screens, keeps a history and
+more. None of that is wanted here, so only the addresses named below pass.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 MAX_UPLOAD = 256_000_000  # bytes
 MAX_KEPT = 4_000_000_000  # bytes of all uploads and results at any time
-MAX_JSON = 1_000_000  # bytes; what is clicked is told in some hundred
+MAX_JSON = 1_000_000  # bytes; a click takes some hundred
 _API = "/gradio_api"
 _SHOWN = re.compile(r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static)/.*")
 _ASKED = re.compile(_API + r"/(info/?|startup-events|app_id/?|heartbeat/\w+|queue/(data|status)|upload_progress)")
@@ -28,7 +28,7 @@ class Gate:
         self.app, self.root, self.kept = app, os.path.realpath(root), kept
 
     async def __call__(self, scope, receive, send):
-        """Lets a request pass, or answers it with 403, 411, 413 or 507."""
+        """Let a request pass, or answer it with 403, 411, 413 or 507."""
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
@@ -59,11 +59,11 @@ class Gate:
         return await self.app(scope, _replayed(body, receive), send)
 
     def _inside(self, path: str) -> bool:
-        """Whether an absolute path, links followed, lies in the folder."""
+        """Say whether an absolute path, with its links followed, lies in the folder."""
         return os.path.isabs(path) and os.path.realpath(path).startswith(self.root + os.sep)
 
     def _paths_inside(self, body: bytes) -> bool:
-        """Whether each file that JSON names is one of the folder's."""
+        """Say whether each file that JSON names lies in the folder."""
         try:
             waiting: list[Any] = [json.loads(body or b"null")]
             while waiting:
@@ -86,7 +86,7 @@ async def _answer(send, status: int) -> None:
 
 
 async def _body(receive) -> bytes | None:
-    """The whole body; None if the client is gone. Its length is known to be small: the server reads no further."""
+    """Read the whole body, None if the client is gone. It is short: the server checked its length before."""
     parts = []
     while True:
         message = await receive()

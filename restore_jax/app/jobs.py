@@ -1,6 +1,6 @@
-"""What is done with an upload, without knowing of a page: read, restore by the library, write results into a folder.
+"""Jobs on uploads, which know no page: read, restore by the library, write results into a folder.
 
-What a command of the same name refuses is refused in the same words, and what is beyond the limits besides.
+A job refuses what the command of its name refuses, in the same words, and uploads beyond the limits too.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ from restore_jax.video import stream
 from restore_jax.video.enlarge import Options, suffix_for
 from restore_jax.video.enlarge import enlarge as enlarge_files
 
-SHOWN = 2048  # pixels a side of the pictures for the screen; what is downloaded has all
-SCALE = 4  # of clips
+SHOWN = 2048  # largest side in pixels of pictures for the screen; downloads have all pixels
+SCALE = 4  # times that clips are enlarged
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """megapixels: of a photograph, and of a frame of the enlarged clip. seconds: of a clip. minutes: of a job."""
+    """Limits. megapixels: of a photograph and of an enlarged frame. seconds: of a clip. minutes: of a job."""
 
     megapixels: float = 34.0
     seconds: float = 20.0
@@ -35,13 +35,13 @@ class Limits:
 
 
 class Cancelled(Exception):
-    """The person does not want the result any more."""
+    """Raised where a person has cancelled a job."""
 
 
 class Job:
-    """A job that runs: where it writes, what it tells (as `restore_jax.report.Report` is told), and when it must stop.
+    """A running job: the folder that it writes to, the listener that it tells (as a `Report`), and its time limit.
 
-    show(part, text): `part` of the work, in [0, 1], is done; None if that is not known. lines: what was found out.
+    show(part, text): `part` of the work, in [0, 1], is done; None if that is not known. lines: the lines to keep.
     """
 
     terminal = True  # of a Report: `status` may be called for every frame
@@ -60,11 +60,11 @@ class Job:
         self.lines: list[str] = []
 
     def photo(self, name: str, number: int = 1, total: int = 1) -> None:
-        """Work on that file begins."""
+        """Say that work on a file begins."""
         self.status("reading")
 
     def status(self, text: str, slow: bool = False) -> None:
-        """What comes now. Raises Cancelled, or InputError if the time is over."""
+        """Say what comes next. Raises Cancelled, or InputError if the time is over."""
         if self._cancelled.is_set():
             raise Cancelled
         if time.monotonic() > self._until:
@@ -72,16 +72,16 @@ class Job:
         self._show(self._part, text)
 
     def progress(self, event: str, done: int, total: int) -> None:
-        """The progress callback of `restore`."""
+        """Show the progress that `restore` reports."""
         self._part = done / total if event == "tile" and total > 1 else None
         self.status(f"part {min(done + 1, total)} of {total}" if event == "tile" else f"{event}: slower the first time")
 
     def done(self, text: str) -> None:
-        """One line that is worth keeping."""
+        """Keep a line that is worth keeping."""
         self.lines.append(text)
 
     def clear(self) -> None:
-        """The work is over."""
+        """Say that the work is over."""
 
 
 # -------------------------------------------------------------------------------------------------------- photographs
@@ -104,7 +104,7 @@ class Magnified(NamedTuple):
 
 
 def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deblurred:
-    """As restore-jax deblur and restore-jax defocus; weights are names, files or loaded."""
+    """Do what restore-jax deblur and defocus do; weights are names, files or loaded."""
     named = job.folder / photo.name
     out = named.with_stem(f"{named.stem}_deblurred")
     picture = _read(job, photo)
@@ -132,7 +132,7 @@ def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deb
 
 
 def magnify(job: Job, photo: pathlib.Path, scale: float, map_weights: Any) -> Magnified:
-    """As restore-jax magnify."""
+    """Do what restore-jax magnify does."""
     out = job.folder / f"{photo.stem}_magnified{photo.suffix}"
     picture = _read(job, photo)
     io.check_writable(out)
@@ -150,7 +150,7 @@ def magnify(job: Job, photo: pathlib.Path, scale: float, map_weights: Any) -> Ma
 
 
 def preview(job: Job, photo: pathlib.Path) -> pathlib.Path:
-    """A picture of the photograph for the screen; what it has no right to is refused here already."""
+    """Write a picture of the photograph for the screen; photographs beyond the limits are refused here already."""
     return _shown(job.folder / "preview.jpg", _read(job, photo).pixels)
 
 
@@ -165,7 +165,7 @@ def _sigma(job, photo, picture, weights):
 
 
 def _shown(path, pixels):
-    """Writes (h, w, 3) floats for the screen: no larger than it needs, without what the file says of itself."""
+    """Write (h, w, 3) floats for the screen, no larger than needed, without the file's metadata."""
     height, width = pixels.shape[:2]
     factor = SHOWN / max(height, width)
     if factor < 1:
@@ -188,7 +188,7 @@ class Enlarged(NamedTuple):
 def enlarge(
     job: Job, wide: pathlib.Path, longer: pathlib.Path | None = None, together: bool = False, weights: Any = None
 ) -> Enlarged:
-    """As restore-jax vsr; `together`: both clips begin at the same moment; `weights`: None is the best that ships."""
+    """Do what restore-jax vsr does. together: both clips begin at one moment. weights: None is the best that ships."""
     job.status("looking through the file")
     for path in filter(None, (wide, longer)):
         _check_clip(video.probe(path), job.limits, SCALE if path == wide else 1)
@@ -215,7 +215,7 @@ def enlarge(
 
 
 def check_clip(job: Job, clip: pathlib.Path) -> None:
-    """Refuses what is no clip and what is beyond the limits."""
+    """Refuse files that are no clip, and clips beyond the limits."""
     _check_clip(video.probe(clip), job.limits, 1)
 
 

@@ -1,4 +1,4 @@
-"""What is seen and clicked. Everything that takes long goes through one queue, one job at a time.
+"""The page that people see and click. Slow work goes through one queue, one job at a time.
 
 Gradio is imported by `build`, after `server` has told it by the environment where its files lie.
 """
@@ -27,7 +27,7 @@ footer { display: none !important; }
 
 
 def build(sessions: Sessions, limits: jobs.Limits, weights: Mapping[str, Any], examples: Examples):
-    """The page, a gradio.Blocks. weights: for deblur, map and video a name, a file, or None for the best."""
+    """Build the page, a gradio.Blocks. weights: for deblur, map and video a name, a file, or None for the best."""
     import gradio as gr
 
     heavy = {"concurrency_limit": 1, "concurrency_id": "heavy", "api_visibility": "private"}
@@ -38,7 +38,7 @@ def build(sessions: Sessions, limits: jobs.Limits, weights: Mapping[str, Any], e
 
     @contextlib.contextmanager
     def job(kind, request, progress, *uploads):
-        """A job of the page that asks, for its uploads; its errors become what the person may see of them."""
+        """Run a job for the page that asks, on its uploads; errors become what a person may see of them."""
         try:
             if uploads[0] is None:
                 raise InputError("Choose a file first, or click an example.")
@@ -191,7 +191,7 @@ def build(sessions: Sessions, limits: jobs.Limits, weights: Mapping[str, Any], e
 
 
 def words(error: Exception) -> str:
-    """What a person is told of an error; one of ours goes to the log."""
+    """Return what a person is told of an error; errors that are not theirs go to the log."""
     if isinstance(error, jobs.Cancelled):
         return "Cancelled."
     if isinstance(error, InputError):
@@ -201,7 +201,7 @@ def words(error: Exception) -> str:
 
 
 def without_folders(text: str, root: pathlib.Path, weights: Iterable[str | None] = ()) -> str:
-    """The text with the names of the server's files, but not where they lie."""
+    """Remove the folders of the server's files from a text, and keep their names."""
     for name in filter(None, weights):
         text = text.replace(name, pathlib.Path(name).name)
     return re.sub(re.escape(str(root)) + r"/(?:[\w-]+/)*", "", text)

@@ -1,4 +1,4 @@
-"""From the command line's options to a running server, and its end."""
+"""Runs the server, from the command line's options to its end."""
 
 import dataclasses
 import ipaddress
@@ -21,7 +21,7 @@ SWEEP = 60  # seconds between two looks for abandoned files
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """host, port: where it listens; port 0 is any free one. queue: jobs that may wait. weights: see `page.build`."""
+    """Options of the server. port 0 is any free one. queue: jobs that may wait. weights: see `page.build`."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class Options:
 
 
 def serve(options: Options) -> None:
-    """Serves the page until SIGTERM or Ctrl-C; then removes all files. Raises InputError if it cannot start."""
+    """Serve the page until SIGTERM or Ctrl-C, then remove all files. Raises InputError if it cannot start."""
     port = _free_port(options.host, options.port)
     stop = threading.Event()
     # SIGTERM ends the same way as Ctrl-C: what was uploaded must not stay.
@@ -88,7 +88,7 @@ def _run(options: Options, port: int, root: pathlib.Path, stop: threading.Event)
 
 
 def _prepare_gradio(root: pathlib.Path) -> None:
-    """What Gradio reads from the environment when it is imported: files only in `root`, nothing sent to anyone."""
+    """Set what Gradio reads from the environment when it is imported: files only in `root`, nothing sent out."""
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ.update(

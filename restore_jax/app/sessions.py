@@ -1,4 +1,4 @@
-"""Which files belong to whose page, so that nothing outlives the page it was uploaded to.
+"""Records which files belong to which page, so that nothing outlives the page that it was uploaded to.
 
 Below `root`, all of which the server may hand out:
     HASH/NAME            uploads, where Gradio puts them; two people who upload the same file share it
@@ -20,7 +20,7 @@ IDLE = 12 * 3600  # seconds after which a page that does nothing counts as close
 
 @dataclasses.dataclass
 class Session:
-    """One open page. cancels: of each kind of job, the flag that stops the one that runs."""
+    """An open page. cancels: {kind of job: the flag that stops the running one}."""
 
     folder: pathlib.Path
     uploads: set[pathlib.Path] = dataclasses.field(default_factory=set)
@@ -29,7 +29,7 @@ class Session:
 
 
 class Sessions:
-    """The open pages; methods may be called from any thread. A page that is named for the first time is a new one."""
+    """The open pages; methods may be called from any thread. An unknown name starts a new page."""
 
     def __init__(self, root: pathlib.Path):
         self.root, self.examples = root, root / "examples"
@@ -37,7 +37,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def start(self, name: str, kind: str, uploads) -> tuple[pathlib.Path, threading.Event]:
-        """An empty folder for the results of a job with these uploads, in place of the last of its kind; its flag."""
+        """Return an empty folder for a job's results, in place of the last of its kind, and the job's stop flag."""
         with self._lock:
             session = self._session(name, uploads)
             flag = session.cancels[kind] = threading.Event()
@@ -48,24 +48,24 @@ class Sessions:
             return folder, flag
 
     def finish(self, name: str, kind: str, flag: threading.Event) -> None:
-        """The job with that flag is over."""
+        """Say that the job with that flag is over."""
         with self._lock:
             if name in self._open and self._open[name].cancels.get(kind) is flag:
                 del self._open[name].cancels[kind]
 
     def cancel(self, name: str, kind: str) -> None:
-        """Stops the page's job of that kind, if one runs."""
+        """Stop the page's job of that kind, if one runs."""
         with self._lock:
             if name in self._open and kind in self._open[name].cancels:
                 self._open[name].cancels[kind].set()
 
     def end(self, name: str) -> None:
-        """The page is closed: its jobs stop and its files are removed."""
+        """Close a page: its jobs stop and its files are removed."""
         with self._lock:
             self._end(name)
 
     def sweep(self) -> None:
-        """Removes what no open page claims: uploads broken off, results of jobs that went on when theirs closed."""
+        """Remove files that no open page claims: broken uploads, and results of jobs that outlived their page."""
         with self._lock:
             for name, session in list(self._open.items()):
                 if time.monotonic() - session.used > IDLE:
@@ -81,11 +81,11 @@ class Sessions:
                     _remove(path)
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Return the bytes of all files."""
         return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
     def close(self) -> None:
-        """Ends all of them."""
+        """Close all pages."""
         with self._lock:
             for name in list(self._open):
                 self._end(name)

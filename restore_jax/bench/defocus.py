@@ -1,7 +1,7 @@
-"""restore-jax bench defocus: DMENet and deconvolution by a map, and what their time goes into.
+"""Measures DMENet and deconvolution by a map, and the parts of their time: restore-jax bench defocus.
 
-DMENet is beside the faster of two plain 3x3 convolutions in the same run, deconvolution beside its cosine transforms
-and its shrinkage alone, as many of them as the map needs.
+DMENet is compared with the faster of two plain 3x3 convolutions in the same run, deconvolution with its cosine
+transforms alone and its shrinkage alone, as often as the map needs them.
 """
 
 import jax
@@ -15,20 +15,20 @@ from restore_jax.bench.report import row
 from restore_jax.ops import deconv
 from restore_jax.report import say
 
-DISSERTATION = 77.7  # seconds that it gives for an image of 1680x1120
+DISSERTATION = 77.7  # seconds that the dissertation states for an image of 1680x1120
 TRANSFORMS = "deconvolution, transforms"
 SHRINKAGE = "deconvolution, shrinkage"
 DECONVOLUTION = "deconvolution"
 
 
 def sigma_map(height: int, width: int) -> np.ndarray:
-    """Blur of a ground that recedes, in focus at a quarter of the height: sigma to 3.9 pixels, in waves across."""
+    """Return the blur of a ground that recedes, in focus at a quarter of the height: sigma to 3.9 pixels."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return np.abs(5 * y / height - 1.2) + np.float32(0.3) * np.sin(x / 200) ** 2
 
 
 def dmenet_program(height: int, width: int, width_divisor: int) -> Program:
-    """The network with random weights on a random image."""
+    """Compile the network with random weights for a random image."""
     model = models.create("dmenet", width_divisor=width_divisor)
     image = jax.random.uniform(jax.random.key(0), (1, height, width, 3))
     variables = jax.device_put(timing.drawn_variables(model))
@@ -41,7 +41,7 @@ def dmenet_program(height: int, width: int, width_divisor: int) -> Program:
 
 
 def deconvolution_programs(height: int, width: int) -> list[Program]:
-    """Deconvolution of a random image, and two parts of it by themselves, as often as it calls them."""
+    """Compile the deconvolution of a random image, and two of its parts, repeated as often as it calls them."""
     image, sigma = random(0, "float32", height, width, 3), jnp.asarray(sigma_map(height, width))
     tile = random(1, "float32", deconv.TILE, 3, deconv.TILE)
     tiles, rounds = int(deconv.count_tiles(sigma)), len(deconv.BETAS)
@@ -64,7 +64,7 @@ def deconvolution_programs(height: int, width: int) -> list[Program]:
 
 
 def lines(rows: list[dict]) -> list[str]:
-    """What is said of the rows that `measure` gives."""
+    """Describe the rows that `measure` gives, as lines of text."""
     by_name = {r["name"]: r for r in rows}
     plain = max(r["gflops"] for r in rows if r["name"] == PLAIN)
     network = next(r for r in rows if r["name"].startswith("DMENet"))
@@ -80,7 +80,7 @@ def lines(rows: list[dict]) -> list[str]:
 
 
 def measure(size: tuple[int, int], deconvolved: tuple[int, int], width_divisor: int, repeats: int) -> list[dict]:
-    """Rows as `report.row` gives them: plain convolutions, DMENet, deconvolution and its parts, timed in turn."""
+    """Measure plain convolutions, DMENet, deconvolution and its parts in turn; a row each, as `report.row` gives it."""
     say("compiling")
     programs = plain_convolutions(Settings(*size, 64 // width_divisor, 1, "float32"))
     programs += [dmenet_program(*size, width_divisor), *deconvolution_programs(*deconvolved)]

@@ -1,7 +1,8 @@
-"""restore-jax bench: speed and memory on this machine, beside what a plain convolution reaches in the same run.
+"""Measures speed and memory of networks and operations, beside a plain convolution in the same run.
 
-Every time is warm: compiled and called once before; compilation is stated apart. All programs run in turn, round after
-round, so that a busy machine slows them alike. Memory is measured in a fresh process for each network.
+Times are warm: a program is compiled and called once before, and its compile time is stated apart. All programs run in
+turn, round after round, so that a busy machine slows them alike. Memory is measured in a fresh process for each
+network.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `restore-jax bench` measures: programs ready to run, and the memory of a network in a process of its own."""
+"""The programs that `restore-jax bench` measures, and the memory of a network in a process of its own."""
 
 import importlib.util
 import json
@@ -31,7 +31,7 @@ DEFORM, TAP_LOOP = "deformable convolution", ", loop over taps"
 
 
 class Settings(NamedTuple):
-    """What is measured: pixels of the image, channels at full size, N, and what is computed in."""
+    """Settings of a measurement: pixels of the image, channels at full size, N, and the computation's dtype."""
 
     height: int
     width: int
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
 
 
 class Program(NamedTuple):
-    """Something to time. `macs` None: not known, or elementwise work that macs.py does not count."""
+    """A program to time. macs: None if unknown, or if the work is elementwise, which macs.py does not count."""
 
     name: str
     size: str
@@ -53,7 +53,7 @@ class Program(NamedTuple):
 
 # ------------------------------------------------------------------------------------------------------------ programs
 def compiled(name: str, size: str, function, *arguments, counted: bool = True) -> Program:
-    """`function` compiled for `arguments`; running it waits for the result. counted: its MACs, which no loop tells."""
+    """Compile `function` for `arguments`; running it waits for the result. counted: whether to count its MACs."""
     start = time.perf_counter()
     executable = jax.jit(function).lower(*arguments).compile()
     compile_seconds = time.perf_counter() - start
@@ -69,13 +69,13 @@ def compiled(name: str, size: str, function, *arguments, counted: bool = True) -
 
 
 def random(seed: int, dtype: str, *shape: int, scale: float = 1.0):
-    """Uniform random numbers in [-scale, scale) on the device."""
+    """Draw uniform random numbers in [-scale, scale) on the device."""
     numbers = np.random.default_rng(seed).random(shape, np.float32)
     return jnp.asarray(2 * scale * numbers - scale, jnp.dtype(dtype))
 
 
 def plain_convolutions(s: Settings) -> list[Program]:
-    """3x3 convolutions as the network has them: all channels at 1/8 of the size, and the fewest at full size."""
+    """Compile 3x3 convolutions like the network's: all channels at 1/8 of the size, and the fewest at full size."""
 
     def convolve(x, kernel):
         return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -88,7 +88,7 @@ def plain_convolutions(s: Settings) -> list[Program]:
 
 
 def iac_arguments(s: Settings, batch: int, height: int, width: int):
-    """(features, filters, biases) of `iac` and (features, code, kernel, bias) of `predict_and_iac`."""
+    """Draw (features, filters, biases) of `iac` and (features, code, kernel, bias) of `predict_and_iac`."""
     n, c = s.filters, 4 * s.channels
     plane = (batch, height, width, c)
     features = random(0, s.dtype, *plane)
@@ -98,7 +98,7 @@ def iac_arguments(s: Settings, batch: int, height: int, width: int):
 
 
 def iac_programs(s: Settings) -> list[Program]:
-    """IAC on one image, and its gradient step on a batch of patches beside the forward pass alone."""
+    """Compile IAC on one image, and its gradient step on a batch of patches beside the forward pass alone."""
 
     def gradient(function):
         return lambda seed, *arguments: jax.vjp(function, *arguments)[1](seed)
@@ -117,7 +117,7 @@ def iac_programs(s: Settings) -> list[Program]:
 
 
 def matching_programs() -> list[Program]:
-    """RefVSR's search of 270x480 features in 135x240, and its matrix product alone, reduced to maxima by blocks."""
+    """Compile RefVSR's search of 270x480 features in 135x240, and its matrix product alone with blockwise maxima."""
     (rows, columns), depth = BLOCK, 9 * 16
 
     def product(query, reference):
@@ -134,7 +134,7 @@ def matching_programs() -> list[Program]:
 
 
 def deform_programs() -> list[Program]:
-    """EDVR-M's deformable convolution of 160x90 features, and one that gathers tap by tap; gradient steps of both."""
+    """Compile EDVR-M's deformable convolution at 160x90, and one that gathers tap by tap, with gradient steps."""
     height, width, c, groups = 90, 160, 64, 8
 
     def by_tap(x, offsets, masks, kernel):
@@ -182,30 +182,30 @@ def ifan_program(s: Settings) -> Program:
 
 
 def xavier(shape: tuple[int, ...]) -> float:
-    """Of uniform weights that keep activations within bounds; biases are small."""
+    """Return the bound of uniform weights that keeps activations bounded; biases are small."""
     return math.prod(shape[:-1]) ** -0.5 if len(shape) > 1 else 0.1
 
 
 def ifan_name(s: Settings) -> str:
-    """The name of IFAN's rows at these settings."""
+    """Return the name of IFAN's rows at these settings."""
     return f"IFAN N={s.filters} width {s.channels}"
 
 
 # ------------------------------------------------------------------------------------------------------------- PyTorch
 def why_no_torch() -> str | None:
-    """The reason why PyTorch cannot be compared with, or None."""
+    """Return the reason why there is no comparison with PyTorch, or None."""
     if importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed (pip install torch)"
     return None if torch_file().is_file() else f"{torch_file()} is missing: the comparison needs a source checkout"
 
 
 def torch_file() -> pathlib.Path:
-    """The same network in PyTorch, which is no part of the package."""
+    """Return the file of the network in PyTorch, which is no part of the package."""
     return pathlib.Path(__file__).parents[2] / "tools" / "torch_ifan.py"
 
 
 def torch_network():
-    """tools/torch_ifan.py as a module."""
+    """Import tools/torch_ifan.py as a module."""
     spec = importlib.util.spec_from_file_location("torch_ifan", torch_file())
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -223,7 +223,7 @@ def torch_program(s: Settings, what: str) -> Program:
 
 # -------------------------------------------------------------------------------------------------------------- memory
 def fresh_memory(s: Settings, torch: bool) -> dict[str, int]:
-    """Peak memory of IFAN in a process of its own: bytes "process" and "run", "device" on an accelerator."""
+    """Measure the peak memory of IFAN in a process of its own: bytes "process", "run", and "device" if there is one."""
     folder = str(pathlib.Path(__file__).parents[2])
     environment = {"JAX_TRACEBACK_FILTERING": "off", **os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
@@ -235,7 +235,7 @@ def fresh_memory(s: Settings, torch: bool) -> dict[str, int]:
 
 
 def print_memory(settings: tuple, torch: bool) -> None:
-    """What `fresh_memory` runs in the other process."""
+    """Print the memory of IFAN, in the process that `fresh_memory` starts."""
     s = Settings(*settings)
     memory = timing.memory_of((torch_program(s, "ifan") if torch else ifan_program(s)).run)
     if not torch:

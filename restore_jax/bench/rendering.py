@@ -1,6 +1,6 @@
-"""restore-jax bench render: images a minute of SYNDOF's renderer, beside a loop over whole images in NumPy and SciPy.
+"""Measures SYNDOF's renderer beside a loop over whole images in NumPy and SciPy: restore-jax bench render.
 
-Both blur the same scene of 350 layers, one image at a time, in the same run; memory is that of a process of our own.
+Both blur the same scene of 350 layers, one image at a time, in the same run. Memory is that of a fresh process.
 """
 
 import statistics
@@ -17,7 +17,7 @@ MAX_SIGMA = 7.0
 
 
 def scene(height: int, width: int, num_layers: int):
-    """(image, layer, sigma): a ground that recedes with boxes standing on it, the focus a third of the way."""
+    """Draw (image, layer, sigma): a ground that recedes with boxes on it, in focus a third of the way."""
     rng = np.random.default_rng(0)
     layer = np.broadcast_to(np.linspace(num_layers - 1, 0, height).round()[:, None], (height, width)).astype(np.int32)
     layer = layer.copy()
@@ -30,7 +30,7 @@ def scene(height: int, width: int, num_layers: int):
 
 
 def layer_loop(image, layer, sigma):
-    """The same in a straightforward way: each layer's colours and mask blurred over the whole image."""
+    """Render straightforwardly: blur each layer's colours and mask over the whole image."""
     seen = np.concatenate([image, np.ones_like(image[..., :1])], -1)
     out = np.zeros_like(seen)
     for n in np.unique(layer)[::-1]:
@@ -41,7 +41,7 @@ def layer_loop(image, layer, sigma):
 
 
 def measure(height: int, width: int, num_layers: int, repeats: int, loop: bool = True) -> dict:
-    """images_a_minute of ours and the loop (medians of `repeats` rounds), their ratio, largest difference, bytes."""
+    """Measure images_a_minute of our renderer and the loop (medians), their ratio, largest difference and bytes."""
     arrays = scene(height, width, num_layers)
     render = jax.jit(render_layers, static_argnames="max_sigma")
     given = [jnp.asarray(array) for array in arrays]

@@ -1,4 +1,4 @@
-"""How measurements of speed and memory are laid out: rows, ratios between rows, a table, and what machine it was."""
+"""The layout of measurements of speed and memory: rows, ratios between rows, a table, and facts of the machine."""
 
 import os
 import pathlib
@@ -75,7 +75,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the numbers were measured on: device, processor, cores, versions of JAX and Python."""
+    """Return the facts of this machine: device, processor, cores, versions of JAX and Python."""
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines() if pathlib.Path("/proc/cpuinfo").is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {

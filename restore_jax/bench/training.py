@@ -1,6 +1,6 @@
-"""restore-jax bench train: images a second, share of time spent waiting for data, and memory, of the real loop.
+"""Measures the training loop: images a second, share of time waiting for data, memory: restore-jax bench train.
 
-Runs a config for two short intervals in a folder of its own: the first compiles and fills caches, the second counts.
+It runs a config for two short intervals in a folder of its own. The first compiles and fills caches; the second counts.
 """
 
 import json
@@ -14,7 +14,7 @@ from restore_jax.bench import timing
 
 
 def measure(config, steps: int) -> dict:
-    """The second of two intervals of `steps` steps: steps_per_second, images_per_second, waiting_for_data, and bytes.
+    """Measure the second of two intervals of `steps` steps: steps and images a second, waiting for data, bytes.
 
     peak_bytes: of the process; device_bytes: of the accelerator, None on CPU.
     """

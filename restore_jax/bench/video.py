@@ -1,4 +1,4 @@
-"""restore-jax bench vsr: seconds a frame and peak memory of reference-based video super-resolution as it streams.
+"""Measures seconds a frame and peak memory of streamed video super-resolution with a reference: bench vsr.
 
 A frame is timed once the window is full: its features, flows and matching, a forward step, the backward steps, and the
 restoration. In the same run plain 3x3 convolutions say what the machine does; memory is that of the process.
@@ -23,13 +23,13 @@ PUBLISHED = {("small", 120, 68): (1.6, None), ("small", 240, 136): (9.0, 1.4)}  
 
 
 def drawn_weights(network: str, mode: str):
-    """A RefVSR of NETWORKS with random weights, as a `restore_jax.weights.Restorer`."""
+    """Make a RefVSR of NETWORKS with random weights, as a `restore_jax.weights.Restorer`."""
     model = models.create("refvsr", mode=mode, **NETWORKS[network])
     return Restorer(network, model, timing.drawn_variables(model), {})
 
 
 def measure(weights, width: int, height: int, frames: int, tile: int | None) -> dict:
-    """first_seconds, seconds (of each frame after it), peak_bytes, and gflops_plain, the rate of a 3x3 convolution."""
+    """Measure first_seconds, seconds of each later frame, peak_bytes, and gflops_plain, a 3x3 convolution's rate."""
     rng = np.random.default_rng(0)
     chosen = engine(weights)
     pair = tuple(rng.random((height, width, 3), np.float32) for _ in range(2))
@@ -44,7 +44,7 @@ def measure(weights, width: int, height: int, frames: int, tile: int | None) -> 
 
 
 def plain_rate() -> float:
-    """GFLOP/s of a 3x3 convolution, 64 channels, 180x320, warm."""
+    """Measure the GFLOP/s of a 3x3 convolution, 64 channels, 180x320, warm."""
     x, kernel = jnp.ones((1, 180, 320, 64)), jnp.ones((3, 3, 64, 64))
     layout = ("NHWC", "HWIO", "NHWC")
     run = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=layout))

@@ -1,7 +1,7 @@
-"""A training run: what it starts from, its steps, checkpoints, evaluations, and the weights it ends with.
+"""A training run: its start, steps, checkpoints and evaluations, and the weights at its end.
 
 The loop knows no model and no task. WORKDIR gets config.json, checkpoints/, metrics.jsonl, tensorboard/, panels/, and
-at the end final.safetensors for `restore-jax deblur --weights`. A run that was stopped goes on where it was.
+at the end final.safetensors for `restore-jax deblur --weights`. A run that was stopped continues.
 """
 
 import contextlib
@@ -138,7 +138,7 @@ def _of_the_config():
 
 
 def keep_config(workdir, config) -> None:
-    """WORKDIR/config.json, the config as resolved; says what differs from that of the run so far."""
+    """Write the resolved config to WORKDIR/config.json, and print how it differs from that of the run so far."""
     path = workdir / "config.json"
     text = config.to_json(indent=2)
     if jax.process_index() != 0:
@@ -150,7 +150,7 @@ def keep_config(workdir, config) -> None:
 
 
 def check_start(config) -> None:
-    """Raises InputError if what a run is to start from is not there, or weights are of another network."""
+    """Raise InputError if a run's starting point is not there, or if its weights are another network's."""
     if config.resume:
         resumed_checkpoints(config.resume)
     elif config.init_weights:
@@ -166,8 +166,10 @@ def resumed_checkpoints(workdir: str) -> pathlib.Path:
 
 
 def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
-    """(state, its step, a line that says which): the newest checkpoint of the workdir, else of config.resume, else
-    config.init_weights, else `fresh()`."""
+    """Return (state, its step, a line that says which it is) of a run's starting point.
+
+    It is the newest checkpoint of the workdir, else of config.resume, else config.init_weights, else `fresh()`.
+    """
     layout = shardings_of(abstract)
     if (found := checkpoints.restore_newest(abstract, say)) is not None:
         step, state = found
@@ -189,7 +191,7 @@ def starting_point(abstract, fresh, optimizer, phases, checkpoints, config):
 
 
 def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
-    """A function (step, state): means over the evaluation's examples to the log, its first pictures to panels/."""
+    """Make a function (step, state) that logs the evaluation's means and writes its first pictures to panels/."""
     if source is None:
         return lambda step, state: None
     function = make_evaluation(model, task, config, mesh, shardings_of(abstract.ema))
@@ -212,7 +214,7 @@ def make_evaluate(model, task, config, mesh, abstract, source, log, workdir):
 
 
 def write_weights(path, state, task, config, log) -> pathlib.Path:
-    """The mean parameters and statistics (EMA) as a file that `restore-jax deblur --weights` takes."""
+    """Write the mean parameters and statistics (EMA) to a file that `restore-jax deblur --weights` takes."""
     card = {"config": json.loads(config.to_json()), "steps": config.total_steps, **getattr(task, "CARD", {})}
     params = gathered(state.ema)
     if jax.process_index() == 0:

@@ -1,6 +1,6 @@
 """Weights: what ships, files on disk, conversion of published checkpoints.
 
-clf = load("ifan")                      # .model .params .card .name
+restorer = load("ifan")                 # .model .params .card .name
 params = convert("ifan", arrays)        # {published name: array} -> {"params": ...}
 """
 

@@ -83,7 +83,7 @@ def _float32(path, name: str, array) -> np.ndarray:
 
 
 def _kind(path) -> str:
-    """Which reader a file needs, by its first bytes, or by its suffix where these say nothing."""
+    """Return which reader a file needs, by its first bytes, or by its suffix where these say nothing."""
     with open(path, "rb") as file:
         head = file.read(16)
     for start, kind in ((b"\x89HDF\r\n\x1a\n", "keras"), (b"\x93NUMPY", "npy"), (b"\x80", "torch")):
@@ -116,7 +116,7 @@ def _kind_of_archive(names: list[str]) -> str | None:
 
 
 def _refuse_bombs(path) -> None:
-    """Raises InputError for a .npz or PyTorch file, both zip archives, that would unpack to far more than it is."""
+    """Raise InputError for a .npz or PyTorch file, both zip archives, that would unpack to far more than it is."""
     try:
         with zipfile.ZipFile(path) as archive:
             held = sum(member.file_size for member in archive.infolist())
@@ -202,7 +202,7 @@ class _StandIn:
 
 
 def _stand_ins(torch, path) -> list[tuple[type, str]]:
-    """Harmless classes for what training tools pickle beside weights, by the names under which it is pickled.
+    """Return harmless classes for what training tools pickle beside weights, by the names it is pickled under.
 
     Nothing of these tools is imported or run. Everything else that is no plain data makes the file refused.
     """

@@ -1,4 +1,4 @@
-"""Published checkpoints to our parameter trees: names and shapes are checked one by one."""
+"""Converts published checkpoints to our parameter trees; names and shapes are checked one by one."""
 
 import functools
 import importlib
@@ -15,7 +15,7 @@ from restore_jax.weights.tree import flatten, unflatten
 
 
 def convert(name: str, arrays: dict[str, np.ndarray], /, **options) -> dict:
-    """Parameters of network `name` from the arrays of a published checkpoint.
+    """Convert the arrays of a published checkpoint to parameters of network `name`.
 
     Args:
       arrays: {published name: array in the published layout}. Prefixes that a trainer put before the names are left
@@ -102,12 +102,12 @@ def convert_files(name: str, paths, out, /, *, ema: bool = False, **options) -> 
 
 
 def _expected(name: str, options: dict) -> dict:
-    """Shapes of all parameters of a network by their paths, without "params/"."""
+    """Return the shapes of all parameters of a network by their paths, without "params/"."""
     return {path.removeprefix("params/"): shape for path, shape in flatten(network(name, options)[1]).items()}
 
 
 def _needed(table, expected):
-    """A function from a published name to the path of the parameter that the network needs it for, or None."""
+    """Return a function from a published name to the path of the parameter that it holds, or None."""
     return lambda published: path if (path := table.our_name(published)) in expected else None
 
 

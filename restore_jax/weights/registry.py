@@ -17,15 +17,15 @@ from restore_jax.weights.files import read_safetensors, sha256
 from restore_jax.weights.tree import flatten
 
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
-LARGEST_OPTION = 4096  # of a network, in a file's header
+LARGEST_OPTION = 4096  # largest number among a network's options in a file's header
 
-# What a person gets who names only the network.
+# {network: the shipped weights that its name stands for}.
 BEST = {
     **{"ifan": "ifan-small", "dmenet": "dmenet-small", "refvsr": "refvsr-small"},
     **{"basicvsr": "basicvsr-small", "spynet": "spynet-rendered"},
 }
 
-# The networks that verbs take which restore one photograph.
+# {verb for a single photograph: the networks whose weights it takes}.
 TAKEN = {"deblur": ("ifan", "dpdnet"), "defocus": ("dmenet",)}
 
 
@@ -42,8 +42,8 @@ class Restorer:
 def load(name, verb: str = "") -> Restorer:
     """Weights by the name of a network ("ifan": the best that ships), of shipped weights, or by path of a file.
 
-    verb: of `TAKEN`, that they are for. Raises InputError if there is no such name or file, if it is damaged, if its
-    parameters do not fit its network, or if that is none that the verb takes.
+    verb: a verb of `TAKEN`, which must take the network. Raises InputError if there is no such name or file, if it is
+    damaged, if its parameters do not fit its network, or if the verb does not take the network.
     """
     path, params, header = _read(name)
     if verb and header["model"] not in TAKEN[verb]:
@@ -55,7 +55,7 @@ def load(name, verb: str = "") -> Restorer:
 
 
 def load_into(name, model: str, options) -> dict:
-    """Parameters of weights `name`, as float32, for the network `create(model, **options)` to start from.
+    """Return the parameters of weights `name`, as float32, for `create(model, **options)` to start from.
 
     Raises InputError if they do not fit it.
     """
@@ -73,7 +73,7 @@ def _read(name):
 
 
 def _computed_in(params) -> dict:
-    """Nested arrays as float32: what they are stored in saves room in files, and nothing else."""
+    """Convert nested arrays to float32; another precision only saves room in files."""
     return {
         name: _computed_in(value) if isinstance(value, dict) else np.asarray(value, np.float32)
         for name, value in params.items()
@@ -81,22 +81,22 @@ def _computed_in(params) -> dict:
 
 
 def shipped_names() -> list[str]:
-    """The names of all weights in the package."""
+    """Return the names of all weights in the package."""
     return sorted({path.stem for suffix in (".json", ".safetensors") for path in SHIPPED.glob(f"*{suffix}")})
 
 
 def list_shipped() -> list[dict]:
-    """The cards of all weights in the package, each with its name."""
+    """Return the cards of all weights in the package, each with its name."""
     return [card(path.stem) for path in sorted(SHIPPED.glob("*.json"))]
 
 
 def list_fetched() -> list[dict]:
-    """The cards of all weights that were fetched, each with its name."""
+    """Return the cards of all fetched weights, each with its name."""
     return [card(name) for name in kept.names()]
 
 
 def card(name: str) -> dict:
-    """The card of shipped or fetched weights, or of a weights file. Raises InputError."""
+    """Return the card of shipped or fetched weights, or of a weights file. Raises InputError."""
     path = _path(name)
     if not _has_card(name, path):
         return {"name": str(name), **read_safetensors(path)[1]["card"]}
@@ -124,7 +124,7 @@ def verify(name: str) -> str:
 
 
 def _has_card(name, path) -> bool:
-    """Whether weights are known by name, so that the card beside their file counts, not the one inside."""
+    """Say whether weights are known by name, so that the card beside their file counts, not the one inside."""
     return path.parent == SHIPPED or path == kept.find(name)
 
 
@@ -165,7 +165,7 @@ def _network(path, header, params):
 
 
 def _check_options(path, options, arrays: int) -> None:
-    """Raises InputError for numbers that no network of so many arrays has: building it could take hours."""
+    """Raise InputError for numbers that no network of so many arrays has: building it could take hours."""
     for name, value in _numbers(options):
         most = min(arrays, LARGEST_OPTION) if "blocks" in name or "groups" in name else LARGEST_OPTION
         if isinstance(value, (int, float)) and not -most <= value <= most:
@@ -173,7 +173,7 @@ def _check_options(path, options, arrays: int) -> None:
 
 
 def _check_card(path, card) -> None:
-    """Raises InputError for values that restoring goes by and that cannot be."""
+    """Raise InputError for impossible values that restoring depends on."""
     window, unit = card.get("window", 1), card.get("sigma_unit", 1.0)
     if not (isinstance(window, int) and 1 <= window <= LARGEST_OPTION):
         raise InputError(f"{path}: its card says a window of {window!r} frames")
@@ -182,7 +182,7 @@ def _check_card(path, card) -> None:
 
 
 def _numbers(options: dict):
-    """(name, value) of all options, one by one where they are lists or dicts themselves."""
+    """Yield (name, value) of all options, one by one where they are lists or dicts themselves."""
     for name, value in options.items():
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
         for number in inner:

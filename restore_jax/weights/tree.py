@@ -2,7 +2,7 @@
 
 
 def flatten(tree: dict, prefix: str = "") -> dict:
-    """Nested dict to {"a/b/c": leaf}."""
+    """Flatten a nested dict to {"a/b/c": leaf}."""
     flat = {}
     for name, value in tree.items():
         flat.update(flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else {f"{prefix}{name}": value})
@@ -10,7 +10,7 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 
 
 def unflatten(flat: dict) -> dict:
-    """{"a/b/c": leaf} to nested dict. Raises ValueError if a name is both a leaf and a dict."""
+    """Turn {"a/b/c": leaf} into a nested dict. Raises ValueError if a name is both a leaf and a dict."""
     tree = {}
     for name, value in flat.items():
         *path, leaf = name.split("/")

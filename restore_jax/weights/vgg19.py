@@ -1,4 +1,4 @@
-"""VGG19 as a loss's judge: its layers, made to take the pictures that the loss gives it.
+"""VGG19 for losses: makes its layers take the pictures that the loss gives it.
 
 Caffe's weights were trained on BGR pictures less a mean, torchvision's on normalized RGB (`models.vgg.caffe_input`,
 `imagenet_input`); the layers of either can be made to take the other's.
@@ -18,7 +18,7 @@ _INPUTS = {
 
 
 def load_for(wanted: str, file) -> dict:
-    """The layers of a file of VGG19 that take "caffe" or "imagenet" input, whichever its card says it was trained with.
+    """Read layers of VGG19 that take "caffe" or "imagenet" input, whichever they were trained with.
 
     Taken as they are where the card does not say. Raises InputError as `weights.load_into`.
     """

@@ -83,7 +83,7 @@ def contents(names: Iterable[str]) -> str:
 
 
 def is_averaged(prefix: str) -> bool:
-    """Whether a prefix says that the weights behind it are averaged over the training."""
+    """Say whether a prefix marks weights that are averaged over the training."""
     return bool(_EMA.search(prefix))
 
 

@@ -21,8 +21,10 @@ _TAIL = {
 
 
 def our_name(name: str) -> str | None:
-    """'backward_trunk.main.2.0.conv1.weight' -> 'backward_trunk/blocks/conv_0_0/kernel'; None for a name BasicVSR
-    does not have."""
+    """Translate a published name, 'backward_trunk.main.2.0.conv1.weight' -> 'backward_trunk/blocks/conv_0_0/kernel'.
+
+    Returns None for a name that BasicVSR does not have.
+    """
     return published_name(name, lambda stem: "merge" if stem == "fusion" else propagation_layer(stem))
 
 

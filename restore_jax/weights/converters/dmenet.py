@@ -30,9 +30,10 @@ OPTIONAL = ("auxiliary_heads/", "calibration/", "discriminator/")
 
 
 def our_name(name: str) -> str | None:
-    """'main_net/defocus_net/decoder/u3/c1/W_conv2d' -> 'decoder/level3/conv1/conv/kernel'; None for an unknown name.
+    """Translate a published name, 'main_net/defocus_net/decoder/u3/c1/W_conv2d' -> 'decoder/level3/conv1/conv/kernel'.
 
-    Moving statistics get the collection in front: 'batch_stats/decoder/level3/conv1/norm/mean'.
+    Returns None for an unknown name. Moving statistics get the collection in front:
+    'batch_stats/decoder/level3/conv1/norm/mean'.
     """
     layer, _, kind = name.removesuffix(":0").replace(".", "/").rpartition("/")
     if path := by_rules(_PLAIN, layer):
@@ -48,5 +49,5 @@ def our_name(name: str) -> str | None:
 
 
 def to_our_layout(name: str, array):
-    """TensorFlow's layout is ours."""
+    """Return the array as it is: TensorFlow's layout is ours."""
     return array

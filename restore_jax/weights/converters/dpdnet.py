@@ -32,7 +32,7 @@ def in_order(arrays: dict) -> dict:
 
 
 def our_name(name: str) -> str | None:
-    """'conv2d_0/kernel' (see `in_order`) -> 'down1_conv1/kernel'; None for a name DPDNet does not have."""
+    """Translate 'conv2d_0/kernel' (see `in_order`) -> 'down1_conv1/kernel'; None for a name DPDNet does not have."""
     match = _NAME.fullmatch(name)
     if match is None or int(match[1] or 0) >= len(_LAYERS):
         return None
@@ -40,5 +40,5 @@ def our_name(name: str) -> str | None:
 
 
 def to_our_layout(name: str, array):
-    """Keras's layout is ours."""
+    """Return the array as it is: Keras's layout is ours."""
     return array

@@ -29,8 +29,10 @@ _LAYERS = (
 
 
 def our_name(name: str) -> str | None:
-    """'pcd_align.dcn_pack.l3.weight' -> 'extractor/align/l3_dcn/kernel'; None for a name EDVR does not
-    have."""
+    """Translate a published name, 'pcd_align.dcn_pack.l3.weight' -> 'extractor/align/l3_dcn/kernel'.
+
+    Returns None for a name that EDVR does not have.
+    """
     return published_name(name, _layer)
 
 

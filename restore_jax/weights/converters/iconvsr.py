@@ -10,8 +10,11 @@ __all__ = ["OPTIONAL", "our_name", "to_our_layout"]
 
 
 def our_name(name: str) -> str | None:
-    """'forward_fusion.weight' -> 'forward_refill/kernel', 'edvr.conv_first.bias' ->
-    'extractor/pyramid/conv_in/bias'; None for a name IconVSR does not have."""
+    """Translate a published name, 'forward_fusion.weight' -> 'forward_refill/kernel'.
+
+    The extractor's: 'edvr.conv_first.bias' -> 'extractor/pyramid/conv_in/bias'. Returns None for a name that IconVSR
+    does not have.
+    """
     return published_name(name, _layer)
 
 

@@ -31,7 +31,7 @@ OPTIONAL = ("reblur_predictor/",)
 
 
 def our_name(name: str) -> str | None:
-    """'Network.conv1_1.0.weight' -> 'feature_encoder/conv1_1/kernel'; None for a name IFAN does not have."""
+    """Translate 'Network.conv1_1.0.weight' -> 'feature_encoder/conv1_1/kernel'; None for a name IFAN does not have."""
     stem, _, kind = name.rpartition(".")
     leaf = LEAVES.get(kind)
     if leaf is None:
@@ -59,7 +59,7 @@ def _fill(path: str, match: re.Match) -> str:
 
 
 def to_our_layout(name: str, array):
-    """OIHW to HWIO; transposed convolutions IOHW to HWIO."""
+    """Turn OIHW, and IOHW of transposed convolutions, into HWIO."""
     if array.ndim != 4:
         return array
     return array.transpose(2, 3, 0, 1) if re.search(r"upconv\d_u", name) else array.transpose(2, 3, 1, 0)

@@ -24,7 +24,7 @@ OPTIONAL = ()
 
 
 def our_name(name: str) -> str | None:
-    """'body.0.conv.weight' -> 'group_0/conv_out/kernel'; None for a name RCAN does not have."""
+    """Translate 'body.0.conv.weight' -> 'group_0/conv_out/kernel'; None for a name RCAN does not have."""
     stem, _, kind = name.rpartition(".")
     leaf, path = LEAVES.get(kind), by_rules(_RULES, stem)
     return f"{path}/{leaf}" if leaf and path else None

@@ -54,7 +54,7 @@ OPTIONAL = ()
 
 
 def our_name(name: str) -> str | None:
-    """'res1.RBs.0.conv1.weight' -> 'encoder/full_blocks/conv_0_0/kernel'; None for a name RefVSR does not have."""
+    """Translate 'res1.RBs.0.conv1.weight' -> 'encoder/full_blocks/conv_0_0/kernel'; None for an unknown name."""
     if name.startswith("FlowNet."):
         path = spynet.our_name(name)
         return path and f"flow_network/{path}"

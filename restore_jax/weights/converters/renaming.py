@@ -1,4 +1,4 @@
-"""What the tables of published names share: PyTorch's layouts, and rules that give a layer its place in our trees."""
+"""Parts that the tables of published names share: PyTorch's layouts, and rules that place a layer in our trees."""
 
 import re
 from collections.abc import Iterable

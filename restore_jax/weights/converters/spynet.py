@@ -7,8 +7,11 @@ OPTIONAL = ("mean", "std")
 
 
 def our_name(name: str) -> str | None:
-    """'FlowNet.basic_module.0.basic_module.1.conv.weight', mmagic's 'spynet.' in place of 'FlowNet.', or BasicSR's
-    '[spynet.]basic_module.0.basic_module.2.weight' -> 'level0/conv1/kernel'; None for a name SPyNet does not have."""
+    """Translate a published name of RefVSR, mmagic or BasicSR to 'level0/conv1/kernel'.
+
+    Such as 'FlowNet.basic_module.0.basic_module.1.conv.weight', with 'spynet.' in place of 'FlowNet.' in mmagic's, and
+    BasicSR's '[spynet.]basic_module.0.basic_module.2.weight'. Returns None for a name that SPyNet does not have.
+    """
     if match := re.fullmatch(r"(?:spynet\.)?(mean|std)", name):
         return match[1]
     module = r"basic_module\.([0-5])\.basic_module"
@@ -22,5 +25,5 @@ def our_name(name: str) -> str | None:
 
 
 def to_our_layout(name: str, array):
-    """OIHW to HWIO."""
+    """Turn OIHW into HWIO."""
     return array.transpose(2, 3, 1, 0) if name.endswith("weight") else array

@@ -48,7 +48,7 @@ OPTIONAL = ("extractor_copy/",)
 
 
 def our_name(name: str) -> str | None:
-    """'MainNet.SFE.conv_head.weight' -> 'main/conv_in/kernel'; None for a name TTSR does not have."""
+    """Translate 'MainNet.SFE.conv_head.weight' -> 'main/conv_in/kernel'; None for a name TTSR does not have."""
     part, _, rest = name.partition(".")
     stem, _, kind = rest.rpartition(".")
     leaf = LEAVES.get(kind)

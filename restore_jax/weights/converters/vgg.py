@@ -16,7 +16,7 @@ OPTIONAL = ("conv", "classifier/")
 
 
 def our_name(name: str) -> str | None:
-    """'features.0.weight' or 'conv1_1/W' -> 'conv1_1/kernel'; None for a name VGG19 does not have."""
+    """Translate 'features.0.weight' or 'conv1_1/W' -> 'conv1_1/kernel'; None for a name VGG19 does not have."""
     if match := re.fullmatch(r"features\.(\d+)\.(weight|bias)", name):
         layer = _TORCHVISION.get(match[1])
     elif match := re.fullmatch(r"(conv\d_\d)[/_.](W|b)", name):
@@ -34,5 +34,5 @@ def to_our_layout(name: str, array):
 
 
 def about(names) -> dict:
-    """What the card of weights converted from these published names says: which input they were trained with."""
+    """Return what the card of weights with these published names says: the input they were trained with."""
     return {"input": "imagenet" if any(name.startswith("features.") for name in names) else "caffe"}
