@@ -13,7 +13,7 @@ from typing import Any
 from restore_jax import defocus, io, restore, weights
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
-from restore_jax.io import finding, left_out, naming
+from restore_jax.io import finding, naming
 from restore_jax.io.photos import STANDARD
 from restore_jax.plots.panels import side_by_side
 from restore_jax.report import Report, Reporter
@@ -184,7 +184,7 @@ def _deblur_file(options, reporter, restorer, photo, output, comparison) -> list
     gone = io.write_photo(output, result, like=picture)
     height, width = result.shape[:2]
     reporter.done(f"{output}  {width}x{height}, {time.monotonic() - began:.1f} s")
-    for line in left_out.lines(output, gone, photo, picture.format):
+    for line in naming.remarks(output, gone, photo, picture.format):
         reporter.done(line)
     if comparison is None:
         return [output]
@@ -239,7 +239,7 @@ def magnify_file(options: MapOptions, scale: float = 4.0, reporter: Reporter | N
     picture, sigma = _photo_and_map(options, reporter)
     gone = io.write_photo(out, defocus.magnify(picture.pixels, sigma, scale), like=picture)
     reporter.done(f"{out}")
-    for line in left_out.lines(out, gone, photo, kind):
+    for line in naming.remarks(out, gone, photo, kind):
         reporter.done(line)
     return out
 

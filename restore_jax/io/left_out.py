@@ -1,10 +1,7 @@
 """What a photograph loses on its way into a format, by name; and the photograph without it, its tags still true."""
 
 import dataclasses
-import os
 import struct
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -43,23 +40,6 @@ def fitted(photo: Photo, kind: str) -> tuple[Photo, tuple[str, ...]]:
     if photo.dpi and kind in ("webp", "heif", "avif") and not photo.exif:
         photo = dataclasses.replace(photo, exif=exif.of_resolution(photo.dpi))
     return photo, tuple(dict.fromkeys(gone))
-
-
-def lines(out: os.PathLike, gone: Sequence[str], photo: os.PathLike, kind: str) -> list[str]:
-    """What to say of a file written from a photograph of format `kind`, without what is `gone`: no line, or one.
-
-    It says too where the file has another format, though the photograph's name does not ask for it.
-    """
-    out, photo = Path(out), Path(photo)
-    said = []
-    if out.suffix == photo.suffix and (becomes := FORMATS.get(out.suffix.lower())) not in (kind, None):
-        said.append(f"{NAMES[becomes]}, as its name says; {photo.name} is {NAMES[kind]}")
-    elif kind in ("raw", "jxl") and out.stem != photo.stem:
-        said.append(f"{NAMES[kind]} is not written")
-    if gone:
-        *first, last = gone
-        said.append(f"without {', '.join(first)}{' and ' if first else ''}{last}")
-    return [f"{out}: {'; '.join(said)}"] if said else []
 
 
 def _channels(photo: Photo, kind: str, gone: list[str]) -> Photo:

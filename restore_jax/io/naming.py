@@ -1,10 +1,12 @@
-"""Names for results beside, or in a folder of, the photographs they were made from."""
+"""Names for results of photographs, and what is said of those results."""
 
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
-from restore_jax.io.photos import STANDARD, output_suffix
+from restore_jax.io.left_out import FORMATS, NAMES
+from restore_jax.io.photos import STANDARD, output_suffix, writable
 
 _LONGEST = 255  # bytes of a file's name
 
@@ -27,3 +29,20 @@ def shortened(stem: str, ending: str) -> str:
         return stem
     mark = f"~{zlib.crc32(name):08x}"  # which keeps names apart that begin alike
     return name[: _LONGEST - more - len(mark)].decode("utf-8", "ignore") + mark
+
+
+def remarks(out: str | os.PathLike, gone: Sequence[str], photo: str | os.PathLike, kind: str) -> list[str]:
+    """Return the line, if any, to say of a file written from a photograph of format `kind` without what is `gone`.
+
+    It names the new format too where the person who gave the names did not ask for another.
+    """
+    out, photo = Path(out), Path(photo)
+    written, said = FORMATS.get(out.suffix.lower(), kind), []
+    if written != kind and out.suffix == photo.suffix:
+        said.append(f"{NAMES[written]}, as its name says; {photo.name} is {NAMES[kind]}")
+    elif not writable(kind) and out.suffix == output_suffix(photo, kind):
+        said.append(f"{NAMES[written]}, as {NAMES[kind]} cannot be written")
+    if gone:
+        *first, last = gone
+        said.append(f"without {', '.join(first)}{' and ' if first else ''}{last}")
+    return [f"{out}: {'; '.join(said)}"] if said else []

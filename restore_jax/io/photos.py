@@ -61,11 +61,16 @@ def output_suffix(path: str | os.PathLike, kind: str) -> str:
     """The suffix for a result of the photograph `path`, whose format is `kind`: its own where that can be written."""
     own = Path(path).suffix
     known = FORMATS.get(own.lower())
-    if known is not None and _writable(known):
+    if known is not None and writable(known):
         return own
-    if kind in _INSTEAD and not _writable(kind):
+    if kind in _INSTEAD and not writable(kind):
         return _INSTEAD[kind]
     return next(suffix for suffix, format in FORMATS.items() if format == kind)
+
+
+def writable(kind: str) -> bool:
+    """Return whether photographs of that format can be written here."""
+    return kind in _ENCODERS and (kind != "heif" or heif.encoder())
 
 
 def read_photo(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -239,13 +244,9 @@ def _format(path: Path, like: Photo | None = None) -> str:
     kind = FORMATS.get(suffix.lower())
     if kind is None:
         raise InputError(f"{path}: cannot write {suffix or 'a file without a suffix'}: use {', '.join(FORMATS)}")
-    if not _writable(kind):
+    if not writable(kind):
         raise InputError(f"{path}: pillow-heif was installed here without an encoder: write a .jpg or .avif")
     return kind
-
-
-def _writable(kind: str) -> bool:
-    return kind in _ENCODERS and (kind != "heif" or heif.encoder())
 
 
 def _check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from restore_jax import io, video, weights
 from restore_jax.cache import cache_folder
 from restore_jax.errors import InputError
-from restore_jax.io import left_out, naming, photos
+from restore_jax.io import naming, photos
 from restore_jax.report import Report, Reporter
 from restore_jax.version import __version__
 from restore_jax.video import adaptation, engines, pairing, segments, still, stream
@@ -251,7 +251,7 @@ def _enlarge_image(options: Options, reporter: Reporter) -> None:
     (image,) = stream.super_resolve([wide.pixels], references, weights=engine, tile=options.tile, **hints)
     gone = io.write_photo(options.out, image, like=still.enlarged(wide, engine.scale))
     reporter.done(f"{options.out}  {image.shape[1]}x{image.shape[0]}")
-    for line in left_out.lines(options.out, gone, options.wide, wide.format):
+    for line in naming.remarks(options.out, gone, options.wide, wide.format):
         reporter.done(line)
 
 

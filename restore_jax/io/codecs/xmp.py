@@ -76,7 +76,20 @@ def without(packet: bytes, kinds: Collection[str]) -> bytes:
         items = list(_items(directory))
         if changed and len(items) < 2:  # the picture itself
             directory.parentNode.removeChild(directory)
+    if changed:
+        _drop_prefixes(tree)
     return _text(tree) if changed else packet
+
+
+def _drop_prefixes(tree: Any) -> None:
+    """Takes away the declarations of those prefixes of other files' claims that nothing uses any more."""
+    nodes = [attribute for node in _elements(tree) for attribute in node.attributes.values()]
+    used = {node.prefix for node in [*_elements(tree), *nodes]}
+    for node in _elements(tree):
+        for attribute in list(node.attributes.values()):
+            declares = attribute.name.startswith("xmlns:") and attribute.value.startswith((_GOOGLE, _OPPO, *_GAIN))
+            if declares and attribute.localName not in used:
+                node.removeAttributeNode(attribute)
 
 
 def with_lengths(packet: bytes, lengths: Mapping[str, int]) -> bytes:
