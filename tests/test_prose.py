@@ -41,6 +41,7 @@ READ = (
     "restore_jax/restore.py",
     "restore_jax/version.py",
     "tools/quality",
+    "restore_jax/video",
     "tests/test_prose.py",
 )
 

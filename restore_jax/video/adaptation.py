@@ -33,8 +33,11 @@ LEARNT = ("keys", "basis")
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """weights: as given, with the bank adapted. psnr: of the reconstructed references (dB, on [0, 1], clipped), before
-    and after each epoch; the bank is that of the best. cached: found, not learnt anew."""
+    """The result of `adapt`.
+
+    weights: those given, with the adapted bank. psnr: of the reconstructed references (dB, on [0, 1], clipped), before
+    the first epoch and after each; the bank is that of the best. cached: it was found in the cache, not learnt now.
+    """
 
     weights: object
     psnr: tuple[float, ...]
@@ -52,7 +55,7 @@ def adapt(
     cache: pathlib.Path | None = None,
     progress: Callable[[int, float], None] = lambda epoch, psnr: None,
 ) -> Adapted:
-    """Keys and basis of the memory of `weights` (`restore_jax.weights.Restorer`) adapted to reference frames.
+    """Adapt the memory (keys and basis) of `weights`, a `restore_jax.weights.Restorer`, to reference frames.
 
     Args:
       references: (h, w, 3) float32 in [0, 1], of one size and even sides, at the scale they are used at: two pixels
@@ -104,7 +107,7 @@ def adapt(
 
 
 def _functions(model, rate):
-    """(step, measure, optimizer), both functions jitted; they are given the bank apart from the rest."""
+    """Return (step, measure, optimizer); the functions are jitted and take the bank apart from other parameters."""
     optimizer = optax.adam(rate)  # rectified Adam, which trained the rest, adapts nothing in its first steps
 
     def error(bank, params, frames, power):
@@ -124,7 +127,7 @@ def _functions(model, rate):
 
 
 def _epoch(frames, rng):
-    """Batches (BATCH, p, p, 3) of as many patches as cover all frames once, at random places."""
+    """Yield batches (BATCH, p, p, 3) of as many patches as cover all frames once, at random places."""
     height, width = frames[0].shape[:2]
     side = min(PATCH, height, width) // 2 * 2
     per_frame = max(1, round(height * width / side**2))
@@ -136,7 +139,7 @@ def _epoch(frames, rng):
 
 
 def check_memory(weights) -> None:
-    """Raises InputError for weights (`restore_jax.weights.Restorer`) without a reference memory."""
+    """Raise InputError for weights (`restore_jax.weights.Restorer`) without a reference memory."""
     if "bank" not in weights.params["params"]:
         raise InputError(f"weights {weights.name}: have no reference memory")
 
@@ -154,7 +157,7 @@ def _checked(references) -> list[np.ndarray]:
 
 
 def _key(weights, frames, *options) -> str:
-    """Hex digest of all that decides the result."""
+    """Return a hex digest of all that decides the result."""
     digest = hashlib.sha256(json.dumps([*options, PATCH, BATCH, PATIENCE, LEAST_GAIN]).encode())
     for name, array in sorted(flatten(weights.params).items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
@@ -164,7 +167,7 @@ def _key(weights, frames, *options) -> str:
 
 
 def _cached(path):
-    """(bank, PSNR history) of a file that `adapt` wrote; None if it is not there or damaged."""
+    """Read (bank, PSNR history) from a file that `adapt` wrote; None if it is missing or damaged."""
     try:
         params, header = read_safetensors(path)
         return {name: params["params"][name] for name in LEARNT}, tuple(header["card"]["psnr"])
@@ -173,7 +176,7 @@ def _cached(path):
 
 
 def _with_bank(weights, bank):
-    """The same weights with another bank; those given stay as they are."""
+    """Return the weights with another bank; those given stay as they are."""
     modules = weights.params["params"]
     params = {**weights.params, "params": {**modules, "bank": {**modules["bank"], **bank}}}
     return dataclasses.replace(weights, params=params)

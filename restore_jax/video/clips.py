@@ -1,4 +1,4 @@
-"""What is known of a video file or a folder of frames once it has been looked through."""
+"""Facts about a video file or a folder of frames, once it has been looked through."""
 
 import dataclasses
 from fractions import Fraction
@@ -76,33 +76,33 @@ class Clip:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first frame's beginning to the last one's end."""
+        """Return the seconds from the first frame's beginning to the last one's end."""
         return float(self.times[-1]) + self.last
 
     @property
     def rotation(self) -> int:
-        """Degrees counter-clockwise by which stored pixels are turned to be upright: 0, 90, 180 or 270."""
+        """Return the degrees counter-clockwise by which stored pixels are turned to be upright: 0, 90, 180 or 270."""
         a, b, c, d = _quarter_turn(self.display)
         return {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[(a or d, b or -c)]
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Width and height of the pixels as the file stores them."""
+        """Return width and height of the pixels as the file stores them."""
         return (self.height, self.width) if _quarter_turn(self.display)[1] else (self.width, self.height)
 
     def mended_frames(self) -> str:
-        """What reading had to mend so far, in words; empty if nothing."""
+        """Describe in words what reading had to mend so far; "" if nothing."""
         return ", ".join(f"{len(numbers)} {what}" for what, numbers in self.mended.items())
 
     def frames_between(self, start: float, end: float | None) -> tuple[int, int]:
-        """The first frame from `start` seconds on, and the one after the last before `end`, to half a frame."""
+        """Return the first frame from `start` seconds on, and the one after the last before `end`, to half a frame."""
         half = 0.5 / float(self.fps)
         stop = len(self) if end is None else int(np.searchsorted(self.times, end - half))
         return int(np.searchsorted(self.times, start - half)), stop
 
 
 def _quarter_turn(display) -> tuple[int, int, int, int]:
-    """The signs (a, b, c, d) of x' = a·x + c·y, y' = b·x + d·y; of no turn, where `display` is none by quarters."""
+    """Return the signs (a, b, c, d) of x' = a·x + c·y, y' = b·x + d·y; no turn if `display` is none by quarters."""
     if display is not None:
         a, b, _, c, d = display[:5]
         if (abs(a), abs(b), abs(c), abs(d)) in ((_ONE, 0, 0, _ONE), (0, _ONE, _ONE, 0)):
@@ -111,7 +111,7 @@ def _quarter_turn(display) -> tuple[int, int, int, int]:
 
 
 def upright(pixels: np.ndarray, display) -> np.ndarray:
-    """Stored pixels (h, w, ...) turned and mirrored as the display matrix says; unturned if by no quarters."""
+    """Turn and mirror stored pixels (h, w, ...) as the display matrix says, if it turns by quarters."""
     a, b, c, d = _quarter_turn(display)
     if b:
         pixels = np.swapaxes(pixels, 0, 1)
@@ -119,14 +119,14 @@ def upright(pixels: np.ndarray, display) -> np.ndarray:
 
 
 def stored(pixels: np.ndarray, display) -> np.ndarray:
-    """The inverse of `upright`."""
+    """Invert `upright`."""
     a, b, c, d = _quarter_turn(display)
     pixels = pixels[:: (b or d), :: (a or c)]
     return np.swapaxes(pixels, 0, 1) if b else pixels
 
 
 def enlarged_display(display, scale: float) -> tuple[int, ...] | None:
-    """The display matrix of a picture `scale` times as large: its shift grows, its turn stays."""
+    """Return the display matrix of a picture `scale` times as large: its shift grows, its turn stays."""
     if display is None:
         return None
     return (*display[:6], *(round(shift * scale) for shift in display[6:8]), display[8])

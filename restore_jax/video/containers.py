@@ -1,4 +1,4 @@
-"""Video files opened safely: one file and no others, within bounds, with one line for what is wrong."""
+"""Opens video files safely: one file and no others, within bounds, with one line for what is wrong."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ _SAFELY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 
 @contextlib.contextmanager
 def opened(path: Path):
-    """The container, open for reading; errors as an InputError of one line."""
+    """Open a container for reading; errors become an InputError of one line."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if not path.is_file():
@@ -51,7 +51,7 @@ def _is_photograph(path: Path) -> bool:
 
 
 def source(path: Path) -> av.container.InputContainer:
-    """The container, open for reading; the caller handles its errors."""
+    """Open a container for reading; the caller handles its errors."""
     container = av.open(f"file:{path}", options=_SAFELY, **_LENIENT)
     for stream in container.streams.video:
         if stream.codec_context is None:  # FFmpeg has no decoder for it
@@ -61,7 +61,7 @@ def source(path: Path) -> av.container.InputContainer:
 
 
 def picture(container, path: Path):
-    """The video stream that is enlarged. InputError if there is none that can be decoded."""
+    """Return the video stream that is enlarged. Raises InputError if none can be decoded."""
     stream = container.streams.best("video")
     if stream is None:
         raise InputError(f"{path}: holds no video")
@@ -71,19 +71,19 @@ def picture(container, path: Path):
 
 
 def packets(container, *streams) -> Iterator:
-    """The packets of the streams, up to where the file cannot be read further."""
+    """Yield the packets of the streams, up to where the file cannot be read further."""
     with contextlib.suppress(av.error.FFmpegError):
         yield from container.demux(*streams)
 
 
 def kind(out: Path) -> str:
-    """FFmpeg's name of the format that a file's suffix stands for."""
+    """Return FFmpeg's name of the format that a file's suffix stands for."""
     return {".mov": "mov", ".mkv": "matroska"}.get(out.suffix.lower(), "mp4")
 
 
 # ----------------------------------------------------------------------------------------------------------- ends early
 def ends_early(path: Path) -> bool:
-    """Whether a file is shorter than its own headers say, of the kinds that say it."""
+    """Say whether a file is shorter than its own headers say, for the kinds of files that say it."""
     with open(path, "rb") as fp:
         total = fp.seek(0, os.SEEK_END)
         fp.seek(0)
@@ -100,7 +100,7 @@ def ends_early(path: Path) -> bool:
 
 
 def _boxes_end(fp: BinaryIO, total: int) -> int:
-    """Where the last box of an MP4 or QuickTime file ends."""
+    """Return where the last box of an MP4 or QuickTime file ends."""
     at = 0
     while at + 8 <= total:
         fp.seek(at)
@@ -117,7 +117,7 @@ def _boxes_end(fp: BinaryIO, total: int) -> int:
 
 
 def _segment_end(fp: BinaryIO) -> int:
-    """Where the segment of a Matroska file ends, 0 if it does not say."""
+    """Return where the segment of a Matroska file ends, 0 if it does not say."""
     fp.seek(4)
     header = _vint(fp)
     if header is None:
@@ -130,7 +130,7 @@ def _segment_end(fp: BinaryIO) -> int:
 
 
 def _vint(fp: BinaryIO) -> int | None:
-    """A number of EBML's variable length, None for "unknown"."""
+    """Read a number of EBML's variable length, None for "unknown"."""
     first = fp.read(1)
     if not first or not first[0]:
         return None
@@ -140,7 +140,7 @@ def _vint(fp: BinaryIO) -> int | None:
 
 
 def _riff_end(fp: BinaryIO, total: int) -> int:
-    """Where the last RIFF chunk of an AVI file ends."""
+    """Return where the last RIFF chunk of an AVI file ends."""
     at = 0
     while at + 8 <= total:
         fp.seek(at)
@@ -153,7 +153,7 @@ def _riff_end(fp: BinaryIO, total: int) -> int:
 
 
 def _packets_end(fp: BinaryIO, total: int) -> int:
-    """Where the last packet of an MPEG transport stream ends, 0 if it is none."""
+    """Return where the last packet of an MPEG transport stream ends, 0 if it is none."""
     for size, first in ((188, 0), (192, 4), (204, 0)):
         marks = []
         for number in range(min(5, total // size)):

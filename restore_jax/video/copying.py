@@ -1,4 +1,4 @@
-"""What goes from a video file to its enlarged copy without being decoded: all its other tracks, chapters and metadata.
+"""Copies what a video file holds besides its pictures, without decoding: other tracks, chapters, metadata.
 
 One way for all of them: each track of the source is tried on the target's format; text subtitles are rewritten in the
 target's kind; what does not fit is named by `left_out`, and nothing is left out otherwise.
@@ -38,7 +38,7 @@ _LONG = 30  # seconds into a file from which on it is not read from its beginnin
 
 
 class Span(NamedTuple):
-    """What of a source is copied, in seconds on its clock: from `origin`, the copy's 0, to before `end`, None is all.
+    """The part of a source that is copied, in seconds on its clock: from `origin`, the copy's 0, to before `end`.
 
     lead: seconds after `origin` at which the first frame is shown. whole: nothing is cut off at the beginning.
     """
@@ -50,7 +50,7 @@ class Span(NamedTuple):
 
 
 def span(clip: Clip, first: int, stop: int) -> Span:
-    """What belongs to frames `first` to `stop`; to all of them, also the sound before the first and behind the last."""
+    """Return the span of frames `first` to `stop`; that of all frames has the sound before and after them too."""
     begin = clip.start + int(clip.stamps[first]) * clip.tick
     end = None if stop >= len(clip) else clip.start + int(clip.stamps[stop]) * clip.tick
     origin = begin
@@ -63,7 +63,7 @@ def span(clip: Clip, first: int, stop: int) -> Span:
 
 
 def left_out(clip: Clip, out: Path | None) -> list[str]:
-    """Sentences on what of the clip the format of `out` cannot hold; None is a folder of PNG files.
+    """Describe in sentences what the format of `out` cannot hold of the clip; None is a folder of PNG files.
 
     InputError if that is all of its sound.
     """
@@ -110,7 +110,7 @@ def _named(track) -> str:
 
 
 def _others(source, clip: Clip) -> Iterator:
-    """All tracks but the one that is enlarged, and those that hold chapters or a timecode, which are copied by name."""
+    """List all tracks but the enlarged one and those that hold chapters or a timecode, which are copied by name."""
     picture = containers.picture(source, clip.path)
     for track in source.streams:
         chapters = track.discard == Discard.all and source.chapters()
@@ -120,7 +120,7 @@ def _others(source, clip: Clip) -> Iterator:
 
 
 def _way(track, kind: str | None) -> str | None:
-    """How a track gets into a format: as it is, as a picture that is attached, as text; None is not at all."""
+    """Return how a track gets into a format: as it is, as an attached picture, as text; None is not at all."""
     if kind is None:
         return None
     if track.disposition & Disposition.attached_pic and kind == "matroska":
@@ -149,7 +149,7 @@ def _kept(tags: dict[str, str], without: set[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def created(out: Path, clip: Clip, extent: Span) -> Iterator:
-    """The container of the copy, with the metadata and chapters of the clip and no tracks yet."""
+    """Create the container of the copy, with the clip's metadata and chapters, and no tracks yet."""
     kind, tags, chapters = containers.kind(out), {}, []
     if not clip.files:
         with containers.opened(clip.path) as source:
@@ -165,7 +165,7 @@ def created(out: Path, clip: Clip, extent: Span) -> Iterator:
 
 
 def _chapters(chapters: list[dict], extent: Span, clip: Clip) -> list[dict]:
-    """Those that lie in the extent, on its clock."""
+    """Return the chapters that lie in the extent, on its clock."""
     end = extent.end or clip.start + Fraction(clip.duration)
     kept = []
     for chapter in chapters:
@@ -178,7 +178,7 @@ def _chapters(chapters: list[dict], extent: Span, clip: Clip) -> list[dict]:
 
 @contextlib.contextmanager
 def copied(clip: Clip, extent: Span, out: Path, target, picture) -> Iterator[Iterator]:
-    """Adds the clip's other tracks to `target`, and its video's metadata to `picture`; gives (time, packet) of them."""
+    """Add the clip's other tracks to `target` and its video's metadata to `picture`; gives their (time, packet)."""
     kind = containers.kind(out)
     with containers.opened(clip.path) as source:
         video = containers.picture(source, clip.path)
@@ -201,7 +201,7 @@ def copied(clip: Clip, extent: Span, out: Path, target, picture) -> Iterator[Ite
 
 
 def _packets(source, tracks, new: dict, extent: Span, kind: str) -> Iterator:
-    """(time, packet) of the tracks in the extent, on its clock, for the `new` tracks by the number of the old ones."""
+    """Yield (time, packet) of the tracks in the extent, on its clock; `new`: the new tracks by old number."""
     last = {}
     for packet in containers.packets(source, *tracks):
         when = packet.pts if packet.pts is not None else packet.dts
@@ -234,7 +234,7 @@ def _packets(source, tracks, new: dict, extent: Span, kind: str) -> Iterator:
 
 
 def _end(track, extent: Span) -> Fraction | None:
-    """Where a track is cut: where the extent ends, or where the file's own list of edits ends the track."""
+    """Return where a track is cut: at the extent's end, or where the file's own list of edits ends the track."""
     if extent.end is not None or track.type != "audio" or None in (track.duration, track.start_time):
         return extent.end
     listed = track.container.format.name.startswith("mov")
@@ -242,7 +242,7 @@ def _end(track, extent: Span) -> Fraction | None:
 
 
 def _begins(packet, track, begin: Fraction, length: Fraction, extent: Span) -> bool:
-    """Whether a packet is of what is heard or seen from the extent's beginning on, or is needed to decode that."""
+    """Say whether a packet is heard or seen from the extent's beginning on, or is needed to decode what is."""
     if track.disposition & Disposition.attached_pic:
         return True
     if track.type == "subtitle":
@@ -253,7 +253,7 @@ def _begins(packet, track, begin: Fraction, length: Fraction, extent: Span) -> b
 
 
 def _text_track(target, track, kind: str):
-    """A new track of text subtitles of the kind that the format holds."""
+    """Add a track of text subtitles of the kind that the format holds."""
     codec = _TEXT[kind]
     header = track.codec_context.subtitle_header
     new = target.add_stream(codec)
@@ -268,7 +268,7 @@ _ASS = b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontna
 
 
 def _text_packet(packet, kind: str):
-    """The text of a subtitle's packet as one of the format's kind, None if it holds no text."""
+    """Convert a subtitle's packet to the format's kind, None if it holds no text."""
     text = b"\n".join(line.dialogue for line in packet.decode() if line.type in (b"ass", b"text")).strip()
     if not text:
         return None
@@ -279,7 +279,7 @@ def _text_packet(packet, kind: str):
 
 
 def _attach(target, track, path: Path) -> None:
-    """Attaches a cover picture as a file."""
+    """Attach a cover picture as a file."""
     with containers.opened(path) as source:
         packet = next(p for p in source.demux(source.streams[track.index]) if p.size)
     kind, suffix = ("png", "png") if track.codec_context and track.codec_context.name == "png" else ("jpeg", "jpg")

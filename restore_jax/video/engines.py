@@ -1,4 +1,4 @@
-"""What restores the frames of a stream: networks with their weights, taken apart so that nothing is computed twice.
+"""Engines, which restore the frames of a stream: networks taken apart so that nothing is computed twice.
 
 An engine has
     name, scale
@@ -40,11 +40,11 @@ class Bicubic:
         self.scale = scale
 
     def prepare(self, frame, reference, before):
-        """A frame (h, w, 3) as it is."""
+        """Return a frame (h, w, 3) as it is."""
         return frame
 
     def step(self, prepared, state, at, count):
-        """[(image, None), ...]."""
+        """Return [(image, None), ...]."""
         return [(self._enlarged(frame), None) for frame in itertools.islice(prepared, at, at + count)]
 
     def _enlarged(self, frame):
@@ -74,14 +74,14 @@ class RefVSR:
         self._initial, self._no_flow = model.initial_state, model.initial_flow
 
     def prepare(self, frame, reference, before):
-        """Features of a frame and its reference, and flows from and to the frame before."""
+        """Compute features of a frame and its reference, and flows from and to the frame before."""
         if self.references == "dual" and not isinstance(reference, tuple):
             raise InputError(f"weights {self.name}: need two reference videos, of a wide and of a telephoto camera")
         inputs = jax.tree.map(lambda x: jnp.asarray(x)[None], (frame, reference))
         return self._with_flows(self._prepare(self.params, *inputs), before)
 
     def prepare_again(self, before):
-        """The same features, and flows between the frame and itself, which are not quite zero."""
+        """Reuse the features, and compute flows between the frame and itself, which are not quite zero."""
         return self._with_flows(before[0], before)
 
     def _with_flows(self, prepared, before):
@@ -91,7 +91,7 @@ class RefVSR:
         return prepared, self._flow(self.params, *pair), self._flow(self.params, *pair[::-1])
 
     def step(self, prepared, state, at, count):
-        """[(image, state)] of the window's centre `at`; `count` is 1."""
+        """Return [(image, state)] of the window's centre `at`; `count` is 1."""
         height, width = prepared[at][0]["frame"].shape[1:3]
         no_flow = self._no_flow(1, height, width)
         initial = self._initial(1, height, width)
@@ -116,7 +116,7 @@ class RefVSR:
 
 
 class RefVSRRefill:
-    """RefVSR-IR: whole windows, whose directions see each other, so that little can be kept from one to the next."""
+    """RefVSR-IR on whole windows: its directions see each other, so that windows can share little."""
 
     takes_reference, stride = True, 1
 
@@ -129,18 +129,18 @@ class RefVSRRefill:
         self.params, self._restored = jax.device_put(weights.params), jax.jit(model.apply)
 
     def prepare(self, frame, reference, before):
-        """(frame, reference) as they are."""
+        """Return (frame, reference) as they are."""
         return frame, reference
 
     def step(self, prepared, state, at, count):
-        """[(image, state)] of the window's centre `at`; `count` is 1."""
+        """Return [(image, state)] of the window's centre `at`; `count` is 1."""
         lrs, refs = (np.stack(frames)[None] for frames in zip(*prepared, strict=True))
         outputs = self._restored(self.params, lrs, refs, state)
         return [(_image(outputs["image"]), outputs["state"])]
 
 
 class BasicVSR:
-    """A BasicVSR network, with or without memory: chunks of frames, to which the backward direction comes from beyond.
+    """A BasicVSR network, with or without memory, on chunks of frames with frames after them for going backward.
 
     The forward direction is that of the whole clip, as its state is carried. The backward one begins `ahead` frames
     behind a chunk in place of the clip's end, or at the end if that is nearer.
@@ -158,14 +158,14 @@ class BasicVSR:
         self._forward, self._backward = _part(model, "propagate"), _part(model, "propagate", direction="backward")
 
     def prepare(self, frame, reference, before):
-        """(frame, flow to the frame before, flow from it)."""
+        """Return (frame, flow to the frame before, flow from it)."""
         frame = jnp.asarray(frame)[None]
         if before is None:
             return frame, None, None
         return frame, self._flow(self.params, frame, before[0]), self._flow(self.params, before[0], frame)
 
     def step(self, prepared, state, at, count):
-        """[(image, {features, frame}), ...]; `at` is 0."""
+        """Return [(image, {features, frame}), ...]; `at` is 0."""
         height, width = prepared[0][0].shape[1:3]
         no_flow = jnp.zeros((1, height, width, 2))
         features, flow, backward = self._initial(1, height, width), no_flow, {}
@@ -187,8 +187,10 @@ class BasicVSR:
 
 
 class Clips:
-    """A network that takes a few frames at once and carries nothing: EDVR, whose windows have one result, or IconVSR,
-    whose clips overlap; their strides keep the grid of keyframes."""
+    """A network that takes a few frames at once and carries no state.
+
+    EDVR's windows have one result. IconVSR's clips overlap, and their strides keep the grid of keyframes.
+    """
 
     takes_reference, multiple = False, 4
 
@@ -205,11 +207,11 @@ class Clips:
         self._restored = jax.jit(lambda params, frames: model.apply(params, frames)["image"])
 
     def prepare(self, frame, reference, before):
-        """A frame (h, w, 3) as it is."""
+        """Return a frame (h, w, 3) as it is."""
         return frame
 
     def step(self, prepared, state, at, count):
-        """[(image, None), ...]."""
+        """Return [(image, None), ...]."""
         images = self._restored(self.params, np.stack(prepared)[None])
         if images.ndim == 4:
             return [(_image(images), None)]
@@ -233,11 +235,11 @@ class Stills:
         self._restored = jax.jit(lambda params, *images: model.apply(params, *images)["image"])
 
     def prepare(self, frame, reference, before):
-        """(frame,), or (frame, reference) for a network that takes one, as they are."""
+        """Return (frame,), or (frame, reference) for a network that takes one, as they are."""
         return (frame, reference) if self.takes_reference else (frame,)
 
     def step(self, prepared, state, at, count):
-        """[(image, None)]; `count` is 1."""
+        """Return [(image, None)]; `count` is 1."""
         return [(_image(self._restored(self.params, *(image[None] for image in prepared[at]))), None)]
 
 
@@ -248,12 +250,12 @@ class ReferencedStills(Stills):
 
 
 def _part(model, method: str, **options):
-    """A jitted function (params, *inputs) of one of a network's methods."""
+    """Jit one of a network's methods as a function (params, *inputs)."""
     return jax.jit(lambda params, *inputs: model.apply(params, *inputs, **options, method=method))
 
 
 def _image(batch) -> np.ndarray:
-    """The only image of a batch, clipped. Raises FloatingPointError if it is not finite."""
+    """Return the only image of a batch, clipped. Raises FloatingPointError if it is not finite."""
     image = np.asarray(batch, np.float32)[0]
     if not np.isfinite(image).all():
         raise FloatingPointError("the network's output is not finite: are the weights sound?")
@@ -267,7 +269,7 @@ ENGINES = {
 
 
 def engine(weights: Any = None, referenced: bool = True, dtype: str = "float32", scale: int = 4):
-    """The engine for weights by name or path, or what `load` returned; None is the best there is.
+    """Return the engine for weights by name or path, or what `load` returned; None is the best that ships.
 
     `referenced`: whether there is a reference video. InputError for weights of another kind of network or scale.
     """

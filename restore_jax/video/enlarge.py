@@ -1,4 +1,4 @@
-"""The job of enlarging a video, or one photograph, with the help of what a longer lens took of the same scene.
+"""The job of enlarging a video or a photograph, with the help of another of the same scene by a longer lens.
 
 `enlarge` is what `restore-jax vsr` and the web page do: it finds how the two videos belong together, restores frame by
 frame, and writes segments, so that a stopped job goes on where it was when it is started again.
@@ -30,7 +30,7 @@ MEMORY_FRAMES = 20  # frames of the reference that the memory learns unless told
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `enlarge` reads, how it restores, and where it writes. `restore-jax vsr --help` says more.
+    """The inputs, method and output of `enlarge`. `restore-jax vsr --help` says more.
 
     wide, reference: paths of videos, of folders of PNG or JPEG frames, or with `image` of photographs; the reference is
       of the longer lens, None if there is none.
@@ -121,7 +121,7 @@ def super_resolve(frames, references=None, *, out=None, reporter=None, **options
 
 
 def enlarge(options: Options, reporter: Reporter | None = None) -> pathlib.Path:
-    """Do what `options` say, tell `reporter` about it (None: nobody), and return the path of what was written.
+    """Do what `options` say and return the path of the result; `reporter` is told about it (None: nobody).
 
     Raises InputError, one line that names the file or the option and the reason.
     """
@@ -268,7 +268,7 @@ def _engine(options: Options, reporter: Reporter):
 
 
 def _adapted_engine(options: Options, reporter: Reporter, wide, reference, pair):
-    """(engine, digest of its memory) of a network whose memory has learnt the reference video."""
+    """Return (engine, digest of its memory) for a network whose memory has learnt the reference video."""
     restorer = weights.load(options.weights or WITH_MEMORY)
     numbers = np.unique(np.linspace(0, len(reference) - 1, options.frames or MEMORY_FRAMES).round().astype(int))
     frames = [

@@ -1,4 +1,4 @@
-"""Folders of frames as videos: which pictures they hold in which order, and what of a folder is left out."""
+"""Folders of frames as videos: the pictures that they hold, in order, and files that are left out."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ _NAMED = 3  # files that a line names, before it only counts them
 
 
 def probe(path: Path, fps: Fraction) -> Clip:
-    """The pictures of a folder in natural order, at `fps` frames a second. InputError if there are none."""
+    """Open the pictures of a folder in natural order, at `fps` frames a second. InputError if there are none."""
     there = [p for p in path.iterdir() if p.name[0] != "."]
     found = [p for p in there if p.suffix.lower() in io.SUFFIXES and p.is_file()]
     if not found:
@@ -48,7 +48,7 @@ def _natural(path: Path) -> list:
 
 
 def missing_numbers(stems: list[str]) -> list[str]:
-    """Ranges of numbers that are missing between names in order, which end in numbers at regular steps otherwise."""
+    """Return ranges of numbers that are missing between names in order, which otherwise step regularly."""
     parsed = [re.fullmatch(r"(.*?)(\d+)(\D*)", stem, re.DOTALL) for stem in stems]
     steps = {}
     for before, after in itertools.pairwise(parsed):

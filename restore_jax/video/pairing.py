@@ -1,4 +1,4 @@
-"""How a reference video of a longer lens lies in a wide one: time offset, relative field of view, colour difference.
+"""Finds how a longer lens's video lies in a wide one: time offset, relative field of view, colour difference.
 
 All three are found in what the frames show. Where: the reference, downsized by many factors, is sought in the wide
 frame by normalised cross-correlation of fine detail. When: candidates come from correlating how each video as a whole
@@ -32,7 +32,7 @@ MIN_SHARED = 4  # frames
 
 @dataclasses.dataclass(frozen=True)
 class Pairing:
-    """How a reference lies to a wide video; confidences are in [0, 1], and 1 where a person has said the value.
+    """The relation of a reference to a wide video; confidences are in [0, 1], and 1 for a value that was given.
 
     offset: seconds; what the wide video shows at t, the reference shows at t + offset. fov: how many times as wide
     the wide view is. centre: (x, y) of the reference's view in the wide frame, as parts of its sides. gains: (r, g, b)
@@ -49,7 +49,7 @@ class Pairing:
 
 
 class View(NamedTuple):
-    """Where a reference lies in wide frames of `width` x `height` pixels: left, top, width and height of its view."""
+    """The place of a reference in wide frames of `width` x `height` pixels: left, top, width and height of its view."""
 
     score: float
     left: float
@@ -61,7 +61,7 @@ class View(NamedTuple):
 def pair_images(
     wide: np.ndarray, reference: np.ndarray, fov: float | None = None, names=("the wide image", "the reference")
 ) -> Pairing:
-    """How a photograph, (h, w, 3) of uint8 or uint16, of a longer lens lies in a wide one. InputError as for `pair`."""
+    """Find how a longer lens's photograph, (h, w, 3) uint8 or uint16, lies in a wide one. Raises as `pair` does."""
     views = _shrunk(wide, FINE), _shrunk(reference, FINE)
     found = _compared([views], fov)
     if fov is None and found.fov_confidence < SURE:
@@ -72,7 +72,7 @@ def pair_images(
 def pair(
     wide: video.Clip, reference: video.Clip, *, first: int = 0, fov: float | None = None, offset: float | None = None
 ) -> Pairing:
-    """How `reference` lies to `wide`, looked at from the wide frame `first` on; `fov` and `offset` are taken as given.
+    """Find how `reference` lies to `wide`, from the wide frame `first` on; `fov` and `offset` are taken as given.
 
     InputError if the reference has the wider view, if nothing common is found, or if no moments are common.
     """
@@ -85,7 +85,7 @@ def pair(
 
 
 def _check_order(found: Pairing, turn: Callable[[], Pairing], wide, reference) -> None:
-    """Raises InputError if the pairing of `turn`, with the two in the other order, is better, or if neither is one."""
+    """Raise InputError if pairing in the other order (`turn`) is better, or if neither is a match."""
     turned = turn()
     if turned.fov > SAME_FOV and _is_match(turned) and turned.fov_confidence > found.fov_confidence:
         raise InputError(
@@ -97,7 +97,7 @@ def _check_order(found: Pairing, turn: Callable[[], Pairing], wide, reference) -
 
 
 def _is_match(found: Pairing) -> bool:
-    """Small views correlate with something by chance."""
+    """Say whether a pairing is a match; small views need a higher correlation, as they reach some by chance."""
     return found.fov_confidence >= np.interp(found.fov, *FOUND)
 
 
@@ -120,14 +120,14 @@ def _paired(wide, reference, first, fov, offset) -> Pairing:
 
 
 def nearest(clip: video.Clip, times: np.ndarray) -> np.ndarray:
-    """Numbers of the clip's frames nearest to `times` in seconds; its first or last frame where it has none."""
+    """Return the numbers of the clip's frames nearest to `times` in seconds, its first or last beyond its ends."""
     after = np.clip(np.searchsorted(clip.times, times), 1, max(len(clip) - 1, 1))
     earlier = times - clip.times[after - 1] <= clip.times[np.minimum(after, len(clip) - 1)] - times
     return np.minimum(after - earlier, len(clip) - 1)
 
 
 def covered(wide: video.Clip, reference: video.Clip, indices: np.ndarray, offset: float) -> np.ndarray:
-    """For each of the wide frames whether the reference has a frame of that moment."""
+    """Say, for each wide frame, whether the reference has a frame of that moment."""
     times = wide.times[indices] + offset
     slack = 0.75 / float(min(wide.fps, reference.fps))
     return (times >= -slack) & (times <= reference.times[-1] + slack)
@@ -135,7 +135,7 @@ def covered(wide: video.Clip, reference: video.Clip, indices: np.ndarray, offset
 
 # ------------------------------------------------------------------------------------------------------------- time
 def find_offset(wide: video.Clip, reference: video.Clip, first: int = 0, fov: float | None = None):
-    """(offset in seconds, confidence) of two videos; both are looked at in steps of one wide frame."""
+    """Find (offset in seconds, confidence) of two videos, both looked at in steps of one wide frame."""
     count = min(len(wide) - first, FRAMES)
     step = 1 / float(wide.fps)
     # The reference is looked at around the same moment of the files: phones are started within seconds.
@@ -177,12 +177,12 @@ def find_offset(wide: video.Clip, reference: video.Clip, first: int = 0, fov: fl
 
 
 def _thumbs(clip: video.Clip, indices) -> np.ndarray:
-    """(frames, h, w) uint8."""
+    """Read small grey frames, (frames, h, w) uint8."""
     return np.stack([np.rint(_grey(_shrunk(frame, THUMB))).astype(np.uint8) for frame in video.frames(clip, indices)])
 
 
 def _motion(thumbs: np.ndarray) -> np.ndarray:
-    """(frames - 1, 4): how the picture as a whole moves (x, y), how much it changes, and its change of brightness."""
+    """Return (frames - 1, 4): motion of the whole picture (x, y), amount of change, and change of brightness."""
     rows = []
     for before, after in itertools.pairwise(thumb.astype(np.float32) for thumb in thumbs):
         (dx, dy), _ = cv2.phaseCorrelate(before, after)
@@ -195,13 +195,13 @@ def _motion(thumbs: np.ndarray) -> np.ndarray:
 
 
 def _changes(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """(frames, pixels): each frame without what stays the same."""
+    """Return (frames, pixels): each frame without what stays constant."""
     flat = np.stack(frames).reshape(len(frames), -1).astype(np.float32)
     return flat - flat.mean(axis=0)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Correlation of the rows i of `a` with the rows i + lag of `b`, for lag from 1 - len(a) to len(b) - 1."""
+    """Correlate the rows i of `a` with the rows i + lag of `b`, for lag from 1 - len(a) to len(b) - 1."""
     product, norm_a, norm_b = a @ b.T, (a**2).sum(1), (b**2).sum(1)
     enough = max(MIN_SHARED, min(len(a), len(b)) // 2)
     curve = np.zeros(len(a) + len(b) - 1, np.float32)
@@ -216,14 +216,14 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _peaks(curve: np.ndarray, count: int) -> list[int]:
-    """Places of the `count` highest local maxima."""
+    """Return the places of the `count` highest local maxima."""
     padded = np.pad(curve, 1, constant_values=-np.inf)
     tops = np.flatnonzero((curve >= padded[:-2]) & (curve > padded[2:]))
     return [int(place) for place in tops[np.argsort(curve[tops])[::-1][:count]]]
 
 
 def _distinctness(curve: np.ndarray, best: int) -> float:
-    """How high the best peak is, times how far the highest one outside of its slopes lies below it: in [0, 1]."""
+    """Return the height of the best peak, times its lead over the highest one outside of its slopes: in [0, 1]."""
     low = high = best
     while low > 0 and curve[low - 1] <= curve[low]:
         low -= 1
@@ -235,7 +235,7 @@ def _distinctness(curve: np.ndarray, best: int) -> float:
 
 # ------------------------------------------------------------------------------------------------------------- space
 def _compared(pairs, fov: float | None) -> Pairing:
-    """The pairing of frames of the same moments, (h, w, 3) float32 in [0, 255]."""
+    """Pair frames of the same moments, (h, w, 3) float32 in [0, 255]."""
     small = [tuple(_grey(_shrunk(frame, THUMB)) for frame in pair) for pair in pairs]
     width = small[0][0].shape[1]
     coarse = _located(small, _widths(width / MAX_FOV, width) if fov is None else [round(width / fov)])
@@ -258,7 +258,7 @@ def _compared(pairs, fov: float | None) -> Pairing:
 
 
 def _widths(least: float, most: float) -> list[int]:
-    """Whole widths of a view, at least 2% apart."""
+    """Return whole widths of a view, at least 2% apart."""
     widths = [round(most)]
     while (following := min(widths[-1] - 1, round(widths[-1] / 1.02))) >= max(least, 8):
         widths.append(following)
@@ -266,7 +266,7 @@ def _widths(least: float, most: float) -> list[int]:
 
 
 def _located(pairs, widths, near: View | None = None) -> View:
-    """Where the references of grey pairs lie in their wide frames, all in the same place, by the best of `widths`.
+    """Find where references lie in their wide frames (grey pairs), all in one place, by the best of `widths`.
 
     The view may reach beyond the frame by `BEYOND` of its width. `near`: looked for around there only.
     """
@@ -297,7 +297,7 @@ def _located(pairs, widths, near: View | None = None) -> View:
 
 
 def _interpolated(view: View, scores: dict[int, float]) -> View:
-    """The view with its width between whole pixels, by a parabola through its score and those of its neighbours."""
+    """Interpolate the view's width between whole pixels, by a parabola through neighbouring scores."""
     before, after = (scores.get(int(view.width) + step) for step in (-1, 1))
     if before is None or after is None or (bend := before - 2 * view.score + after) >= 0:
         return view
@@ -311,12 +311,12 @@ def _scaled(view: View, factor: float) -> View:
 
 
 def _detail(grey: np.ndarray) -> np.ndarray:
-    """What is finer than some pixels: the rest correlates with anything."""
+    """Return the fine detail, without coarser structure, which correlates with anything."""
     return grey - cv2.GaussianBlur(grey, (0, 0), 2.0)
 
 
 def _shrunk(frame: np.ndarray, width: int) -> np.ndarray:
-    """A frame as float32 in [0, 255], at most `width` pixels wide."""
+    """Reduce a frame to float32 in [0, 255], at most `width` pixels wide."""
     scale = 255.0 / 65535.0 if frame.dtype == np.uint16 else 1.0
     if frame.shape[1] > width:
         height = max(1, round(frame.shape[0] * width / frame.shape[1]))
@@ -330,7 +330,7 @@ def _grey(frame: np.ndarray) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------------------------------- colour
 def _colour(pairs, view: View) -> tuple[tuple[float, float, float], float]:
-    """Gains of the three channels, and how alike they are over the frame: 1 minus four times their relative spread."""
+    """Return the gains of the three channels, and their agreement: 1 minus four times their relative spread."""
     height, width = pairs[0][0].shape[:2]
     left, top = max(0, round(view.left)), max(0, round(view.top))
     right, bottom = min(width, round(view.left + view.width)), min(height, round(view.top + view.height))

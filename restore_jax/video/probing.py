@@ -1,4 +1,4 @@
-"""What a video file holds: a look at all of its packets, and at the frames that its beginning and its end give."""
+"""Looks a video file through: all of its packets, and the frames of its beginning and its end."""
 
 import struct
 from fractions import Fraction
@@ -34,7 +34,7 @@ _SIDE_DATA = {  # of frames, that encoded frames cannot be given
 
 
 class _Header(NamedTuple):
-    """What a file says before its frames; `rates` are frames a second, `rate` is that of the stream's own headers."""
+    """Facts of a file's headers; `rates` are frames a second, `rate` is that of the stream's own headers."""
 
     base: Fraction
     rates: tuple[Fraction | None, ...]
@@ -48,7 +48,7 @@ class _Header(NamedTuple):
 
 
 class _Packets(NamedTuple):
-    """The presented packets: pts of each, None where missing, and of the last key frame; how long the last is shown."""
+    """The presented packets: pts of each (None: missing), pts of the last key frame, duration of the last one."""
 
     pts: list[int | None]
     last_key: int | None
@@ -76,7 +76,7 @@ class _Times(NamedTuple):
 
 
 def probe(path, fps: Fraction = FOLDER_FPS) -> Clip:
-    """What a video file, or a folder of frames in natural order, holds; a video file is read through once.
+    """Look through a video file, once, or a folder of frames in natural order.
 
     `fps` is that of a folder. InputError if there is no such file or no video in it.
     """
@@ -180,7 +180,7 @@ def _packets(container, stream) -> _Packets:
 
 
 def _decoded(path: Path, header: _Header, expected=None, start: int | None = None) -> _Frames:
-    """Frames of a file, from the key frame before the time `start` on if given.
+    """Decode frames of a file, from the key frame before the time `start` on if given.
 
     If frames are `expected` at some times, only so many are decoded as show that they come.
     """
@@ -201,7 +201,7 @@ def _decoded(path: Path, header: _Header, expected=None, start: int | None = Non
 
 
 def _presented(path: Path, header: _Header, packets: _Packets, head: _Frames) -> tuple[_Times, list[str]]:
-    """The times of the frames that a player shows, and notes on others."""
+    """Return the times of the frames that a player shows, and notes on others."""
     if None not in packets.pts and None not in head.pts:
         expected = np.unique(packets.pts)
         reached = expected[expected <= max(head.pts)]
@@ -230,7 +230,7 @@ def _left_out(count: int, why: str) -> str:
 
 
 def _those_that_end(path: Path, header: _Header, packets: _Packets, times: np.ndarray) -> np.ndarray:
-    """The times without those behind the last key frame that give no frame."""
+    """Leave out times behind the last key frame that give no frame."""
     if packets.last_key is None:
         return times
     shown = _decoded(path, header, start=packets.last_key).pts
@@ -241,7 +241,7 @@ def _those_that_end(path: Path, header: _Header, packets: _Packets, times: np.nd
 
 # ------------------------------------------------------------------------------------------------- what a frame says
 def _matrix(frame: av.VideoFrame) -> int:
-    """The matrix that a frame names; of one that names none, what players take."""
+    """Return the matrix that a frame names, or the one that players assume."""
     if frame.colorspace in _MATRICES:
         return frame.colorspace
     return 1 if frame.height > 576 or frame.width >= 1280 else 6
@@ -254,7 +254,7 @@ def _display(frame: av.VideoFrame) -> tuple[int, ...] | None:
 
 
 def _hdr(frame: av.VideoFrame) -> HDR | None:
-    """From FFmpeg's structures: ten rationals, and whether their colours and luminances are known; two integers."""
+    """Read FFmpeg's structures: ten rationals, and two integers that say if colours and luminances are known."""
     mastering, light = _side_data(frame, "MASTERING_DISPLAY_METADATA"), _side_data(frame, "CONTENT_LIGHT_LEVEL")
     if mastering is None and light is None:
         return None

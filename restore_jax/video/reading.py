@@ -1,4 +1,4 @@
-"""Frames of a clip, one at a time, as a player shows them: pixels, transparency, deinterlaced, upright."""
+"""Reads frames of a clip as a player shows them: pixels, transparency, deinterlaced, upright."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -19,7 +19,7 @@ _BACK = 300  # frames before the wanted one from which it is tried again, if it 
 
 
 def frames(clip: Clip, indices: Iterable[int]) -> Iterator[np.ndarray]:
-    """The frames of the given numbers, which must not decrease; a number that is repeated gives the same array again.
+    """Yield the frames of the given numbers, which must not decrease; a repeated number gives the same array.
 
     Frames are (h, w, 3) uint8, or uint16 if the clip has 16 bits. One that cannot be decoded is replaced by the one
     before it, and counted in `clip.mended`. InputError if there is none.
@@ -28,7 +28,7 @@ def frames(clip: Clip, indices: Iterable[int]) -> Iterator[np.ndarray]:
 
 
 def alphas(clip: Clip, indices: Iterable[int]) -> Iterator[np.ndarray]:
-    """The transparency of the frames of the given numbers, (h, w) uint8 or uint16, of a video with `alpha`."""
+    """Yield the transparency of the frames of the given numbers, (h, w) uint8 or uint16, of a video with `alpha`."""
     return _numbered(clip, indices, _alpha)
 
 
@@ -62,7 +62,7 @@ def _folder_pixels(path, clip: Clip) -> np.ndarray:
 
 
 def _video(clip: Clip, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(number, frame) of the frames from `first` on that can be decoded."""
+    """Yield (number, frame) of the frames from `first` on that can be decoded."""
     if first >= _SEEK_FROM and clip.pts is not None:
         for target in (first, max(0, first - _BACK)):
             source = _decoded(clip, first, target)
@@ -75,7 +75,7 @@ def _video(clip: Clip, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
 
 
 def _decoded(clip: Clip, first: int, target: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(number, frame) from number `first` on, decoded from the key frame before frame `target` on, or from the start.
+    """Decode (number, frame) from number `first` on, starting at the key frame before `target` or at the start.
 
     Later ones may come first, and some may be missing.
     """
@@ -108,7 +108,7 @@ def _counted(clip: Clip, source, first: int) -> Iterator[tuple[int, av.VideoFram
 
 
 def decoded(container, stream, alpha: bool = False) -> Iterator[av.VideoFrame]:
-    """The frames of a stream that can be decoded; damaged packets are passed over."""
+    """Yield the frames of a stream that can be decoded; damaged packets are skipped."""
     stream.thread_type = "AUTO"
     decoder = stream.codec_context
     if alpha and decoder.name in ("vp8", "vp9"):  # FFmpeg's own decoders of these leave alpha out
@@ -123,7 +123,7 @@ def decoded(container, stream, alpha: bool = False) -> Iterator[av.VideoFrame]:
 
 
 def _deinterlaced(numbered, stream) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Each frame with the lines that its other field lacks, by FFmpeg's bwdif; progressive frames as they are."""
+    """Fill in the lines that interlaced frames lack, by FFmpeg's bwdif; progressive frames stay as they are."""
     graph, waiting = None, []
     for index, frame in numbered:
         if graph is None:
@@ -166,6 +166,6 @@ def _pixels(frame: av.VideoFrame, clip: Clip) -> np.ndarray:
 
 
 def _alpha(frame: av.VideoFrame, clip: Clip) -> np.ndarray:
-    """Its alpha, by way of the RGBA of the same depth."""
+    """Return a frame's alpha, by way of the RGBA of its depth."""
     rgba = frame.reformat(*clip.stored_size, format="rgba64le" if clip.bits == 16 else "rgba").to_ndarray()
     return np.ascontiguousarray(upright(rgba[..., 3], clip.display))

@@ -26,7 +26,7 @@ LENGTH = 32  # frames a segment: what a stopped run loses at most
 
 
 class Target(NamedTuple):
-    """What frames are written to.
+    """The file or folder that frames are written to.
 
     suffix: of a part. open(path, first): a context manager with write(frame), for a part that begins with frame
     `first`. join(paths, counts, path): makes the one file or folder of the parts, which hold `counts` frames.
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 
 
 def video_target(out: pathlib.Path, clip: video.Clip, scale: int, crf: float, first: int, stop: int) -> Target:
-    """An H.264 file of the frames `first` to `stop` of `clip`, `scale` times as large, with all else that it holds."""
+    """Make a target: an H.264 file of the frames `first` to `stop` of `clip`, enlarged, with all else it holds."""
     size = (clip.width * scale, clip.height * scale)
     return Target(
         ".mp4",
@@ -48,7 +48,7 @@ def video_target(out: pathlib.Path, clip: video.Clip, scale: int, crf: float, fi
 
 
 def folder_target(clip: video.Clip | None = None, scale: int = 1, first: int = 0) -> Target:
-    """A folder of PNG files, numbered from 1, of the frames from `first` on of `clip`, `scale` times as large.
+    """Make a target: a folder of PNG files, numbered from 1, of the frames of `clip` from `first` on, enlarged.
 
     They keep the transparency of the clip's frames and, if it is a folder, their depth and metadata.
     """
@@ -88,12 +88,12 @@ class _FolderPart:
 
 
 def is_folder(out: str) -> bool:
-    """Whether what a person calls the output is a folder of frames: it is there, ends in /, or has no suffix."""
+    """Say whether an output is a folder of frames: it is there, ends in /, or has no suffix."""
     return out.endswith(("/", os.sep)) or pathlib.Path(out).is_dir() or not pathlib.Path(out).suffix
 
 
 def check_target(out: str) -> None:
-    """Sees that a video or a folder of frames can be written as `out`. Raises InputError."""
+    """Check that a video or a folder of frames can be written as `out`. Raises InputError."""
     path = pathlib.Path(out)
     if not is_folder(out):
         if path.suffix.lower() not in video.SUFFIXES:
@@ -115,7 +115,7 @@ def write(
     progress: Callable[[int], None],
     length: int = LENGTH,
 ) -> None:
-    """Writes `total` frames to `out`, going on where a stopped run of the same `job` ended.
+    """Write `total` frames to `out`, and continue where a stopped run of the same `job` ended.
 
     job: all that decides the result, as JSON. frames(first, state): (frame, state after it) for the frames from
     number `first` on, given the state after the one before it (None for the first); a state is a nested dict of
@@ -160,7 +160,7 @@ def write(
 
 
 def _resumed(parts: pathlib.Path, job: dict) -> int:
-    """The number of whole segments of this job; what another job left is removed."""
+    """Return the number of whole segments of this job; what another job left is removed."""
     try:
         found = json.loads((parts / "progress.json").read_text())
         if found["job"] == json.loads(json.dumps(job)):
@@ -200,7 +200,7 @@ def _remove(*paths: pathlib.Path) -> None:
 
 
 def _sync(path: pathlib.Path) -> None:
-    """What was written to the file reaches the disk before it gets its name."""
+    """Make sure that the file's content reaches the disk before it gets its name."""
     if path.is_file():
         with open(path, "rb") as file:
             os.fsync(file.fileno())

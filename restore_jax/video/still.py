@@ -1,4 +1,4 @@
-"""What a photograph has beside its colours, made as large as its enlarged colours."""
+"""Enlarges a photograph's alpha and other channels, to go with its enlarged colours."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from restore_jax import io
 
 
 def enlarged(photo: io.Photo, scale: int) -> io.Photo:
-    """The photograph with alpha and further channels `scale` times as large, by cubic interpolation; all else stays."""
+    """Return the photograph with alpha and further channels `scale` times as large (bicubic); all else stays."""
     alpha, samples = photo.alpha, photo.samples
     if alpha is not None:
         alpha = _enlarged(alpha, scale)

@@ -40,7 +40,7 @@ def super_resolve(
     tile: int | None = TILE,
     dtype: str = "float32",
 ) -> Iterator[np.ndarray]:
-    """Restores the frames of a video one by one, `scale` times as large, with those of a longer lens as references.
+    """Restore the frames of a video one by one, `scale` times as large, with those of a longer lens as references.
 
     Args:
       frames, references: iterables of (h, w, 3) arrays, uint8, uint16 or float in [0, 1], of the same moments; those of
@@ -73,7 +73,7 @@ def clip_frames(
     stop: int,
     tile: int | None = TILE,
 ) -> Callable[[int, Any], Iterator[tuple[np.ndarray, Any]]]:
-    """What `segments.write` takes to write the restored frames `first` to `stop` of `wide`, in its depth.
+    """Return what `segments.write` takes to write the restored frames `first` to `stop` of `wide`, in its depth.
 
     `found` says how `reference`, of which each frame takes the one nearest in time, lies to `wide`.
     """
@@ -97,7 +97,7 @@ def clip_frames(
 
 
 def _checked(frames, references, kind: list):
-    """(frame, reference or None) as float32, each of one size; `kind` receives the frames' dtype."""
+    """Check pairs: (frame, reference or None) as float32, each of one size; `kind` receives the frames' dtype."""
     others = itertools.repeat(None) if references is None else iter(references)
     sizes = None
     count = 0
@@ -124,7 +124,7 @@ _END = object()
 
 
 def repeated(pairs: Iterable, half: int) -> Iterator:
-    """The items, the first and the last of them `half` times more."""
+    """Yield the items, the first and the last of them `half` times more."""
     item = None
     for number, item in enumerate(pairs):
         yield from itertools.repeat(item, 1 if number else half + 1)
@@ -133,7 +133,7 @@ def repeated(pairs: Iterable, half: int) -> Iterator:
 
 
 def _fitted(chosen, pairs, fov: float | None, gains) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """The pairs, references at the scale and in the colours that the network expects, or left out if it takes none."""
+    """Fit references to the scale and colours that the network expects, or drop them if it takes none."""
     scale = getattr(chosen, "matched_scale", MATCHED_SCALE)
     fov = fov and fov * MATCHED_SCALE / scale
     for frame, reference in pairs:
@@ -142,7 +142,7 @@ def _fitted(chosen, pairs, fov: float | None, gains) -> Iterator[tuple[np.ndarra
 
 
 def fitted_reference(reference: np.ndarray, width: int, multiple: int, fov: float | None, gains) -> np.ndarray:
-    """A reference (h, w, 3) float32 as a network expects it of frames `width` pixels wide.
+    """Fit a reference (h, w, 3) float32 to what a network expects for frames `width` pixels wide.
 
     It is resized to `MATCHED_SCALE` pixels for one of a frame `fov` times as wide (None: as it is), cut to multiples of
     `multiple`, and its channels are multiplied by `gains`.
@@ -166,7 +166,7 @@ def restored(
     fade: int = FADE,
     known: int | None = None,
 ) -> Iterator[tuple[np.ndarray, dict | None]]:
-    """(image, state after it) for each but the first `known` and the last `chosen.repeats` of (frame, reference) pairs.
+    """Yield (image, state after it) for each pair but the first `known` and the last `chosen.repeats`.
 
     Frames are (h, w, 3) float32, references of sides that are multiples of the engine's; images (s·h, s·w, 3) float32
     in [0, 1]. `state`: what came with the image before the first one, None at a clip's beginning. `tile`, `overlap`,
@@ -199,7 +199,7 @@ class _Tiles:
         self._states = [state and state[f"tile{number}"] for number in range(len(self._corners))]
 
     def take(self, frame, reference) -> None:
-        """A frame enters the windows, once more if it is the same array."""
+        """Add a frame to the windows; the same array once more is reused."""
         plan, engine = self._plan, self._engine
         again = frame is self._seen[0] and reference is self._seen[1] and hasattr(engine, "prepare_again")
         self._seen = (frame, reference)
@@ -212,7 +212,7 @@ class _Tiles:
             self._windows[number].append(self._last[number])
 
     def restored(self, at, count, after) -> list:
-        """[(image, state after it), ...] of `count` frames, number `at` and following, of which `after` are kept."""
+        """Restore `count` frames, number `at` and following: [(image, state after it), ...]; `after` are kept."""
         plan, scale = self._plan, self._engine.scale
         images, states = [None] * count, [{} for _ in range(count)]
         for number, ((top, left), window) in enumerate(zip(self._corners, self._windows, strict=True)):
@@ -235,7 +235,7 @@ class _Tiles:
 
 
 def _plan(height: int, width: int, tile: int | None, overlap: int, multiple: int) -> restore.Plan:
-    """The fewest tiles; one of the frame's own size, rounded up to what the network takes, where that is enough."""
+    """Plan the fewest tiles; one tile of the frame's size, rounded up for the network, where that is enough."""
     if tile is None or height * width <= tile * tile:
         sides = (-(-side // multiple) * multiple for side in (height, width))
         return restore.Plan(*sides, [0], [0])
@@ -243,7 +243,7 @@ def _plan(height: int, width: int, tile: int | None, overlap: int, multiple: int
 
 
 def _weights(plan: restore.Plan, scale: int, overlap: int, fade: int) -> list[np.ndarray]:
-    """For each tile the (s·h, s·w, 1) weights of its pixels."""
+    """Return, for each tile, the (s·h, s·w, 1) weights of its pixels."""
     rows, columns = (
         restore.axis_weights([scale * start for start in tops], scale * side, scale * overlap, scale * fade)
         for tops, side in ((plan.tops, plan.height), (plan.lefts, plan.width))

@@ -9,7 +9,7 @@ MOST = 1000  # frames a second
 
 
 def on_grid(pts: np.ndarray, base: Fraction, named: Iterable[Fraction | None]) -> tuple[np.ndarray, Fraction]:
-    """(stamps, tick): times of frames from the first one, as whole multiples of `tick` seconds.
+    """Return (stamps, tick): times of frames from the first one, as whole multiples of `tick` seconds.
 
     pts: increasing int64 in units of `base` seconds. The tick is that of the first rate on which all times lie to the
     precision of `base`, of the `named` rates and those that the times suggest; a frame that was dropped leaves a gap.
@@ -35,7 +35,7 @@ def on_grid(pts: np.ndarray, base: Fraction, named: Iterable[Fraction | None]) -
 
 
 def usual_rate(stamps: np.ndarray, tick: Fraction, default: Fraction) -> Fraction:
-    """Frames a second of most frames."""
+    """Return the frames a second of most frames."""
     if len(stamps) < 2:
         return default
     step = int(np.median(np.diff(stamps)))

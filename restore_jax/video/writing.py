@@ -47,7 +47,7 @@ class VideoWriter:
         self.stream = stream
 
     def write(self, frame: np.ndarray) -> None:
-        """Appends an upright (h, w, 3) frame of `like`'s depth, uint8 or uint16."""
+        """Append an upright (h, w, 3) frame of `like`'s depth, uint8 or uint16."""
         pixels = np.ascontiguousarray(stored(frame, self.like.display))
         picture = av.VideoFrame.from_ndarray(pixels, format="rgb48le" if self.like.bits == 16 else "rgb24")
         picture = picture.reformat(
@@ -73,7 +73,7 @@ class VideoWriter:
 
 
 def join(parts: Sequence[Path], counts: Sequence[int], out: Path, like: Clip, first: int, stop: int) -> None:
-    """Puts encoded parts of `counts` frames one after the other into the file `out`, without encoding again.
+    """Join encoded parts of `counts` frames into the file `out`, without encoding again.
 
     Adds all that `copying` takes from `like` between its frames `first` and `stop`: sound, subtitles, chapters,
     metadata; `copying.left_out` tells beforehand what cannot be.
@@ -97,7 +97,7 @@ def join(parts: Sequence[Path], counts: Sequence[int], out: Path, like: Clip, fi
 
 
 def _video_packets(parts, counts, like: Clip, first: int, lead: Fraction, delay: int, stream) -> Iterator:
-    """(time, packet) of all parts, presented at the clip's times after `lead` seconds.
+    """Yield (time, packet) of all parts, presented at the clip's times after `lead` seconds.
 
     Packets are decoded in their order as late as the encoder's reordering by `delay` frames allows.
     """
@@ -124,14 +124,14 @@ def _video_packets(parts, counts, like: Clip, first: int, lead: Fraction, delay:
 
 
 def _last(like: Clip, index: int) -> Fraction:
-    """Seconds that frame `index` is shown."""
+    """Return the seconds that frame `index` is shown."""
     if index + 1 < len(like):
         return int(like.stamps[index + 1] - like.stamps[index]) * like.tick
     return Fraction(like.last).limit_denominator(10**6)
 
 
 def _x264_hdr(hdr: HDR) -> str:
-    """The mastering data as an option of x264, which writes it into the stream."""
+    """Return the mastering data as an option of x264, which writes it into the stream."""
     options = []
     if hdr.primaries and hdr.luminance:
         red, green, blue, white = (f"({x},{y})" for x, y in hdr.primaries)
@@ -142,7 +142,7 @@ def _x264_hdr(hdr: HDR) -> str:
 
 
 def _with_hdr(path: Path, hdr: HDR | None):
-    """The file, or a copy of it in memory whose header names the mastering data: what it is added to takes it over."""
+    """Return the file, or a copy in memory whose header names the mastering data, for whatever it is added to."""
     return (
         str(path)
         if hdr is None

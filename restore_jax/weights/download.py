@@ -137,7 +137,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _known(url: str, part: pathlib.Path) -> dict:
-    """What was written down about an unfinished download, {} if it cannot be continued."""
+    """Read what was noted about an unfinished download, {} if it cannot be continued."""
     try:
         known = json.loads(_about(part).read_text())
     except (OSError, ValueError):
@@ -146,7 +146,7 @@ def _known(url: str, part: pathlib.Path) -> dict:
 
 
 def _continued(content_range: str, start: int, total) -> int | None:
-    """Bytes of the whole file, if a Content-Range goes on from `start` in a file of `total` bytes; else None."""
+    """Return the bytes of the whole file, if a Content-Range continues from `start` in one of `total`; else None."""
     return total if content_range == f"bytes {start}-{total - 1}/{total}" else None
 
 

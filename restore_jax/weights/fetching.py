@@ -68,7 +68,7 @@ def _fetch_from(source: str, rows: list[Published], accepted: bool, say, progres
 
 
 def fetched_or_not() -> Iterable[tuple[str, str, str, str, str]]:
-    """A row for each of the published weights: name, network, licence, how it is checked, and whether it is here."""
+    """List a row for each of the published weights: name, network, licence, check, and whether it is here."""
     for row in published.ROWS:
         checked = f"sha256 {row.sha256[:8]}" if row.sha256 else "pinned at first use"
         licence = f"{row.licence} (to be accepted)" if row.restricted else row.licence
@@ -107,7 +107,7 @@ def _convert(row: Published, source: str, file: pathlib.Path, work: pathlib.Path
 
 
 def _address(row: Published) -> str:
-    """Where a release has the file; torchvision is asked for addresses of its own."""
+    """Return where a release has the file; torchvision is asked for its own addresses."""
     package, _, weights = row.url.partition(":")
     if package != "torchvision":
         return row.url

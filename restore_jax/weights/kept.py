@@ -84,7 +84,7 @@ def write_card(path: pathlib.Path, card: dict) -> None:
 
 
 def today() -> str:
-    """The date, as cards and pins say it."""
+    """Return the date, as cards and pins write it."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
