@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from restore_jax import train as train
     from restore_jax import video as video
     from restore_jax import weights as weights
+    from restore_jax.deblurring import deblur as deblur
     from restore_jax.defocus import estimate_defocus as estimate_defocus
-    from restore_jax.restore import deblur as deblur
     from restore_jax.video import pairing as pairing
     from restore_jax.video import stream as stream
     from restore_jax.video.enlarge import super_resolve as super_resolve
@@ -39,7 +39,12 @@ _SUBMODULES = {
     **{name: name for name in ("tasks", "train", "video", "weights")},
     **{"pairing": "video.pairing", "stream": "video.stream", "training": "train"},  # training: its name before
 }
-_FUNCTIONS = {"load": "weights", "deblur": "restore", "estimate_defocus": "defocus", "super_resolve": "video.enlarge"}
+_FUNCTIONS = {
+    "load": "weights",
+    "deblur": "deblurring",
+    "estimate_defocus": "defocus",
+    "super_resolve": "video.enlarge",
+}
 
 __all__ = [*_FUNCTIONS, *_SUBMODULES]
 

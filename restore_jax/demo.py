@@ -13,9 +13,9 @@ import numpy as np
 from scipy import ndimage
 from skimage import data
 
-from restore_jax import restore
 from restore_jax import weights as registry
 from restore_jax.cache import enable_compilation_cache
+from restore_jax.deblurring import deblur
 from restore_jax.errors import InputError
 from restore_jax.metrics.images import psnr, ssim
 from restore_jax.ops.render import coc_from_disparity, render_coc
@@ -90,7 +90,7 @@ def run(out, weights: str = "ifan") -> dict[str, float]:
 
     print(f"... and restored with {loaded.name} (the first run also compiles) ...", flush=True)
     began = time.monotonic()
-    result = restore.deblur(blurred, weights=loaded)
+    result = deblur(blurred, weights=loaded)
     seconds = time.monotonic() - began
 
     def scores(image):

@@ -12,6 +12,7 @@ from typing import Any
 
 from restore_jax import defocus, io, restore, weights
 from restore_jax.cache import enable_compilation_cache
+from restore_jax.deblurring import checked_strength, deblurred
 from restore_jax.errors import InputError
 from restore_jax.io import finding, naming
 from restore_jax.io.photos import STANDARD
@@ -29,7 +30,8 @@ class DeblurOptions:
     photos: files, folders or glob patterns. out: a file, a folder for several photos, or None for beside each photo.
     weights: a name or a file. left, right: files of dual-pixel views, for weights made for them.
     method: "network", or "deconv" by the defocus map `map` (None: estimated), `data_weight` more is sharper.
-    compare: write photo and result in a row too. tile, dtype: as `restore.deblur`.
+    strength: how much of the network's answer is taken, as `deblurring.deblur`; of method "network" alone.
+    compare: write photo and result in a row too. tile, dtype: as `deblurring.deblur`.
     """
 
     photos: tuple[str, ...]
@@ -40,6 +42,7 @@ class DeblurOptions:
     method: str = "network"
     map: str | None = None
     data_weight: float = 420.0
+    strength: float | str | None = None
     compare: bool = False
     tile: str | int = "auto"
     dtype: str = "float32"
@@ -69,6 +72,10 @@ def deblur_files(options: DeblurOptions, reporter: Reporter | None = None) -> Ou
         raise InputError("--left and --right: belong to one photo, give just one")
     if options.map is not None and (several or options.method != "deconv"):
         raise InputError(f"{options.map}: --map belongs to one photo and --method deconv")
+    if options.strength is not None:
+        checked_strength(options.strength)
+        if options.method != "network":
+            raise InputError("--strength: belongs to --method network")
     kinds, jobs, failures, written = {}, [], [], []
     for photo in photos:
         try:
@@ -177,9 +184,11 @@ def _deblur_file(options, reporter, restorer, photo, output, comparison) -> list
         views = {name: io.read_photo(path).pixels for name, path in views.items() if path}
         how = {"views": views, "tile": options.tile, "dtype": options.dtype, "progress": reporter.progress}
         try:
-            result = restore.restore(restorer.model, restorer.params, picture.pixels, **how)
+            result, note = deblurred(restorer, picture.pixels, options.strength, **how)
         except InputError as error:
             raise InputError(f"{photo}: {error}") from None
+        if note:
+            reporter.done(f"{photo}: {note}")
     reporter.status("writing")
     gone = io.write_photo(output, result, like=picture)
     height, width = result.shape[:2]

@@ -7,7 +7,6 @@ from the whole image's; those pixels are dropped and the tiles cross-fade in the
 
 import functools
 import math
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,10 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from restore_jax import weights as registry
-from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
-from restore_jax.io.photos import from_float, to_float
+from restore_jax.io.photos import to_float
 
 MIN_SIDE = 16  # pixels; the network's coarsest scale has an eighth of them
 STEP = 64  # sides of compiled programs are multiples of this
@@ -206,49 +203,22 @@ def needs_views(model) -> bool:
     return getattr(model, "input", "single") == "dual"
 
 
-def deblur(
-    image,
-    *,
-    weights: Any = "ifan",
-    left=None,
-    right=None,
-    tile: str | int | None = "auto",
-    dtype: str = "float32",
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Restore a defocused photograph; returns a NumPy array of its shape and dtype.
-
-    `image`: `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)`, uint8, uint16 or float32/float64 in [0,1]; the fourth
-    channel, alpha, is kept as it is. `weights`: a shipped name, the path of a converted
-    file, or what `load` returned. `left`, `right`: dual-pixel views of the image's shape, for weights made for them.
-    `tile`: as for `plan`. `dtype`: the computation's, "float32" or "bfloat16".
-    Raises InputError for anything else, for sides below 16 pixels and for values that are not finite.
-    """
-    array = _checked("image", image)
-    if isinstance(weights, (str, os.PathLike)):
-        weights = registry.load(weights, "deblur")
-    dual = needs_views(weights.model)
-    if dual != (left is not None) or dual != (right is not None):
-        takes = "need left and right, both dual-pixel views" if dual else "take one image, not left and right views"
-        raise InputError(f"weights {weights.name}: they {takes}")
-    views = {"left": _checked("left", left), "right": _checked("right", right)} if dual else {}
-    enable_compilation_cache()
-    colours = {name: _colour(view) for name, view in views.items()}
-    result = restore(
-        weights.model, weights.params, _colour(array), views=colours, tile=tile, dtype=dtype, progress=progress
-    )
-    if array.ndim == 2 or array.shape[2] == 1:
-        return from_float(result.mean(axis=-1), array.dtype).reshape(array.shape)
-    result = from_float(result, array.dtype)
-    return np.concatenate([result, array[..., 3:]], axis=-1) if array.shape[2] == 4 else result
-
-
 def colour_image(name: str, image) -> np.ndarray:
-    """Return an image, given as for `deblur`, as float32 `(h, w, 3)` in [0, 1]. Raises InputError."""
-    return _colour(_checked(name, image))
+    """Convert an image, as `checked_image` takes it, to float32 `(h, w, 3)` in [0,1]; grey becomes three channels.
+
+    Raises InputError.
+    """
+    array = checked_image(name, image)
+    if array.ndim == 2:
+        array = array[..., None]
+    return np.broadcast_to(to_float(array[..., :3]), (*array.shape[:2], 3))
 
 
-def _checked(name: str, image) -> np.ndarray:
+def checked_image(name: str, image) -> np.ndarray:
+    """Return an image as an array `(h, w)`, `(h, w, 1)`, `(h, w, 3)` or `(h, w, 4)`, of 8 or 16 bits or floats.
+
+    Raises InputError for anything else, calling it `name`.
+    """
     array = np.asarray(image)
     if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         raise InputError(f"{name}: dtype {array.dtype} is not uint8, uint16, float32 or float64")
@@ -256,10 +226,3 @@ def _checked(name: str, image) -> np.ndarray:
         raise InputError(f"{name}: shape {array.shape} is not (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)")
     check_size(*array.shape[:2])
     return array
-
-
-def _colour(array: np.ndarray) -> np.ndarray:
-    """Return the image's colours as float32 `(h, w, 3)`; grey becomes three equal channels."""
-    if array.ndim == 2:
-        array = array[..., None]
-    return np.broadcast_to(to_float(array[..., :3]), (*array.shape[:2], 3))

@@ -16,6 +16,7 @@ import tifffile
 
 import restore_jax
 from restore_jax import cli, demo, models, restore, weights
+from restore_jax.deblurring import deblur
 from restore_jax.plots import panels
 from restore_jax.train import loop
 
@@ -57,7 +58,7 @@ def photo(tmp_path):
 
 def expected(path, weights_file):
     """What the command should write for an 8-bit RGB photo, by the Python interface."""
-    return restore.deblur(iio.imread(path), weights=weights_file)
+    return deblur(iio.imread(path), weights=weights_file)
 
 
 # -------------------------------------------------------------------------------------------------------------- deblur
@@ -113,7 +114,7 @@ def test_formats_and_depths_follow_the_input(tiny, tmp_path):
 
     deep = tifffile.imread(out / "deep_deblurred.tif")
     assert deep.dtype == np.uint16
-    np.testing.assert_array_equal(deep, restore.deblur(tifffile.imread(folder / "deep.tif"), weights=tiny.single))
+    np.testing.assert_array_equal(deep, deblur(tifffile.imread(folder / "deep.tif"), weights=tiny.single))
     assert iio.imread(out / "grey_deblurred.png").shape == (40, 56)
     assert iio.imread(out / "grey_compare.png").shape == (40, 114)
     alpha = iio.imread(out / "alpha_deblurred.png")
@@ -150,7 +151,7 @@ def test_dual_pixel_views_are_used(photo, tiny, tmp_path):
     iio.imwrite(right, pixels(seed=4))
     views = ["--left", str(left), "--right", str(right)]
     assert cli.main(["deblur", str(photo), *views, "--weights", tiny.dual]) == 0
-    result = restore.deblur(pixels(), left=pixels(seed=3), right=pixels(seed=4), weights=tiny.dual)
+    result = deblur(pixels(), left=pixels(seed=3), right=pixels(seed=4), weights=tiny.dual)
     np.testing.assert_array_equal(iio.imread(photo.with_name("photo_deblurred.png")), result)
 
 
@@ -161,7 +162,7 @@ def test_tiles_are_told(tiny, tmp_path, capsys):
     said = [line for line in capsys.readouterr().err.splitlines() if ": tile " in line]
     assert len(said) > 1
     assert said == [f"wide.png: tile {n}/{len(said)}" for n in range(1, len(said) + 1)]
-    result = restore.deblur(pixels(64, 1200), weights=tiny.single, tile=256)
+    result = deblur(pixels(64, 1200), weights=tiny.single, tile=256)
     np.testing.assert_array_equal(iio.imread(path.with_name("wide_deblurred.png")), result)
 
 
@@ -441,7 +442,7 @@ def test_demo_writes_its_pictures_and_prints_what_they_show(tiny, tmp_path, caps
     pictures = {path.stem: iio.imread(path) for path in out.iterdir()}
     assert set(pictures) == {"input", "result", "truth", "difference", "defocus_map", "comparison"}
     assert all(picture.shape == (96, 128, 3) for name, picture in pictures.items() if name != "comparison")
-    np.testing.assert_array_equal(pictures["result"], restore.deblur(pictures["input"], weights=tiny.single))
+    np.testing.assert_array_equal(pictures["result"], deblur(pictures["input"], weights=tiny.single))
     error = pictures["input"] / 255 - pictures["truth"] / 255
     said = capsys.readouterr().out
     assert f"input    {-10 * np.log10((error**2).mean()):5.2f} dB" in said

@@ -48,7 +48,8 @@ LAYERS = {
     "restore": {"cache", "errors", "io", "weights"},
     "video": {"cache", "errors", "io", "report", "restore", "version", "weights"},
     "defocus": {"cache", "classical", "errors", "io", "ops", "plots", "report", "restore", "weights"},
-    "photographs": {"cache", "defocus", "errors", "io", "plots", "report", "restore", "weights"},
+    "deblurring": {"cache", "defocus", "errors", "io", "ops", "restore", "weights"},
+    "photographs": {"cache", "deblurring", "defocus", "errors", "io", "plots", "report", "restore", "weights"},
     "data": {"errors", "io", "ops", "plots", "video"},
     "tasks": {"losses", "metrics", "models", "ops", "weights"},
     "train": {"cache", "data", "errors", "io", "models", "plots", "report", "restore", "tasks", "weights"},
@@ -56,19 +57,19 @@ LAYERS = {
     "export": {"errors", "io", "restore", "video"},
     "bench": {"errors", "models", "ops", "report", "train", "video", "weights"},
     "evaluation": {
-        *("bench", "cache", "data", "defocus", "errors", "io", "metrics", "models", "ops", "plots", "restore", "tasks"),
-        *("train", "version", "video", "weights"),
+        *("bench", "cache", "data", "deblurring", "defocus", "errors", "io", "metrics", "models", "ops", "plots"),
+        *("restore", "tasks", "train", "version", "video", "weights"),
     },
-    "demo": {"cache", "errors", "metrics", "ops", "plots", "restore", "weights"},
+    "demo": {"cache", "deblurring", "errors", "metrics", "ops", "plots", "weights"},
     "doctor": {"cache", "errors", "version", "weights"},
-    "app": {"cache", "data", "defocus", "errors", "io", "restore", "video", "weights"},
+    "app": {"cache", "data", "deblurring", "defocus", "errors", "io", "video", "weights"},
     "cli": {
         *("app", "bench", "data", "data_prep", "demo", "doctor", "errors", "evaluation", "export", "io", "photographs"),
         *("plots", "report", "restore", "train", "version", "video", "weights"),
     },
     "restore_jax": {  # the face of the package
-        *("classical", "data", "defocus", "io", "losses", "metrics", "models", "ops", "restore", "tasks", "train"),
-        *("version", "video", "weights"),
+        *("classical", "data", "deblurring", "defocus", "io", "losses", "metrics", "models", "ops", "restore", "tasks"),
+        *("train", "version", "video", "weights"),
     },
 }
 

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from restore_jax import restore as rs
 from restore_jax.cache import enable_compilation_cache
+from restore_jax.deblurring import deblur
 from restore_jax.errors import InputError
 
 SIDES = st.integers(rs.MIN_SIDE, 12000)
@@ -170,7 +171,7 @@ def test_every_pixel_comes_from_its_own_place(height, width, tile):
     if isinstance(tile, int):
         result = rs.restore(model, {}, image, tile=tile, overlap=16, fade=8)
     else:
-        result = rs.deblur(image, weights=types.SimpleNamespace(model=model, params={}, name="fake"), tile=tile)
+        result = deblur(image, weights=types.SimpleNamespace(model=model, params={}, name="fake", card={}), tile=tile)
     assert result.shape == image.shape
     np.testing.assert_allclose(result, 1 - image, atol=3e-7)
 
@@ -181,7 +182,7 @@ def test_layout_and_dtype_come_back(inverse, shape, dtype):
     channels = shape[2] if len(shape) == 3 else 1
     image = photo(*shape[:2], dtype, channels).reshape(shape)
     before = image.copy()
-    result = rs.deblur(image, weights=inverse)
+    result = deblur(image, weights=inverse)
     assert result.dtype == dtype
     assert result.shape == shape
     np.testing.assert_array_equal(image, before)
@@ -201,7 +202,9 @@ def test_jax_arrays_are_taken_and_results_are_clipped():
             return {"image": 3 * blurred - 1}
 
     image = photo(32, 48)
-    result = rs.deblur(jnp.asarray(image), weights=types.SimpleNamespace(model=Overshoot(), params={}, name="fake"))
+    result = deblur(
+        jnp.asarray(image), weights=types.SimpleNamespace(model=Overshoot(), params={}, name="fake", card={})
+    )
     assert isinstance(result, np.ndarray)
     np.testing.assert_allclose(result, np.clip(3 * image - 1, 0, 1), atol=1e-6)
     assert (result.min(), result.max()) == (0, 1)
@@ -210,12 +213,12 @@ def test_jax_arrays_are_taken_and_results_are_clipped():
 def test_dual_pixel_views_reach_the_model():
     dual = loaded(Strided("dual"))
     image, left, right = (photo(40, 56, np.uint8, seed=seed) for seed in range(3))
-    result = rs.deblur(image, weights=dual, left=left, right=right)
+    result = deblur(image, weights=dual, left=left, right=right)
     padded = [np.pad(view / 255.0, ((0, 24), (0, 8), (0, 0)), "reflect")[None] for view in (image, left, right)]
     blurred, *views = (jnp.asarray(view, jnp.float32) for view in padded)
     expected = dual.model.apply(dual.params, blurred, left=views[0], right=views[1])["image"][0, :40, :56]
     np.testing.assert_allclose(result, np.clip(np.asarray(expected), 0, 1) * 255, atol=0.51)
-    swapped = rs.deblur(image, weights=dual, left=right, right=left)
+    swapped = deblur(image, weights=dual, left=right, right=left)
     assert (result != swapped).any()
 
 
@@ -236,16 +239,16 @@ def test_progress_tells_compiling_from_running(strided):
 
 def test_bfloat16_is_computed_and_near(strided):
     image = photo(64, 64)
-    assert np.abs(rs.deblur(image, weights=strided, dtype="bfloat16") - rs.deblur(image, weights=strided)).max() < 0.05
+    assert np.abs(deblur(image, weights=strided, dtype="bfloat16") - deblur(image, weights=strided)).max() < 0.05
 
 
 def test_parameters_are_arguments_not_constants(strided):
     """Other parameters of the same model need no other program, and count."""
     other = loaded(Strided(), seed=1)
     image = photo(64, 64)
-    first = rs.deblur(image, weights=strided)
+    first = deblur(image, weights=strided)
     compiled = len(rs._programs)
-    assert np.abs(rs.deblur(image, weights=other) - first).max() > 1 / 255
+    assert np.abs(deblur(image, weights=other) - first).max() > 1 / 255
     assert len(rs._programs) == compiled
 
 
@@ -274,18 +277,18 @@ def nan_image():
 )
 def test_bad_arrays_are_refused_in_one_line(inverse, image, options, message):
     with pytest.raises(InputError, match=message) as raised:
-        rs.deblur(image, weights=inverse, **options)
+        deblur(image, weights=inverse, **options)
     assert "\n" not in str(raised.value)
 
 
 def test_dual_pixel_weights_need_both_views_of_one_size():
     dual = loaded(Strided("dual"))
     with pytest.raises(InputError, match="weights fake: they need left and right"):
-        rs.deblur(photo(32, 32), weights=dual)
+        deblur(photo(32, 32), weights=dual)
     with pytest.raises(InputError, match="weights fake: they need left and right"):
-        rs.deblur(photo(32, 32), weights=dual, left=photo(32, 32))
+        deblur(photo(32, 32), weights=dual, left=photo(32, 32))
     with pytest.raises(InputError, match="right: 32x40 pixels, but the image is 32x32"):
-        rs.deblur(photo(32, 32), weights=dual, left=photo(32, 32), right=photo(40, 32))
+        deblur(photo(32, 32), weights=dual, left=photo(32, 32), right=photo(40, 32))
 
 
 def test_a_network_that_fails_is_not_passed_on(strided):
@@ -331,5 +334,5 @@ def test_an_unusable_cache_folder_breaks_nothing(no_cache_yet, inverse, place):
     no_cache_yet.setenv("RESTORE_JAX_CACHE", place)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert rs.deblur(photo(32, 32), weights=inverse).shape == (32, 32, 3)
+        assert deblur(photo(32, 32), weights=inverse).shape == (32, 32, 3)
     assert jax.config.jax_compilation_cache_dir is None

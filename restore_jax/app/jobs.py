@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from restore_jax import defocus, io, restore, video
+from restore_jax import defocus, io, video
 from restore_jax import weights as registry
-from restore_jax.cache import enable_compilation_cache
+from restore_jax.deblurring import deblurred
 from restore_jax.errors import InputError
 from restore_jax.video import stream
 from restore_jax.video.enlarge import Options, suffix_for
@@ -112,11 +112,12 @@ def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deb
     sigma = _sigma(job, photo, picture, map_weights)
     job.status("loading weights")
     loaded = registry.load(weights, "deblur")
-    enable_compilation_cache()
     try:
-        result = restore.restore(loaded.model, loaded.params, picture.pixels, progress=job.progress)
+        result, note = deblurred(loaded, picture.pixels, sigma=sigma, progress=job.progress)
     except InputError as error:
         raise InputError(f"{photo}: {error}") from None
+    if note:
+        job.done(note)
     job.status("writing")
     files = Deblurred(
         _shown(job.folder / "before.jpg", picture.pixels),

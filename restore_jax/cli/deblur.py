@@ -28,6 +28,11 @@ def add_arguments(parser) -> None:
     add_map(parser)
     help = "with --method deconv, weight of the photo against smoothness; more is sharper (default: 420)"
     add("--data-weight", type=float, default=420.0, metavar="L", help=help)
+    help = (
+        "share of the network's answer that is taken, 0 to 1; auto takes it where the photo is blurred "
+        "(default: what the card of the weights recommends)"
+    )
+    add("--strength", type=_strength, metavar="auto|0..1", help=help)
     add("--compare", action="store_true", help="write NAME_compare.EXT too: photo and result in a row")
     help = "side in pixels of the largest square computed at once (default: auto)"
     add("--tile", type=_tile_size, default="auto", metavar="auto|N", help=help)
@@ -47,6 +52,15 @@ def run(args) -> int:
     if outcome.failures and outcome.total > 1:
         report.done(f"{outcome.total - len(outcome.failures)} of {outcome.total} photos restored")
     return 2 if outcome.failures else 0
+
+
+def _strength(text: str):
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto or a number from 0 to 1") from None
 
 
 def _tile_size(text: str):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from restore_jax.deblurring import deblurred
 from restore_jax.errors import InputError
 from restore_jax.evaluation.deblur import METHODS, checked, deblurring, weights_of
 from restore_jax.evaluation.measuring import Item, compared, open_weights, scores_of
@@ -50,7 +51,13 @@ def measure(folder, method: str, weights: str | None, options: Options) -> Outco
     photographs that cannot be read.
     """
     restorer, sha, name = open_weights(weights, "deblur" if method in TAKEN["deblur"] else "defocus")
-    restored = deblurring(method, restorer)
+    if method in TAKEN["deblur"]:  # as `restore-jax deblur` restores, in the strength that the weights recommend
+
+        def restored(views):
+            return deblurred(restorer, views["blurred"]).image
+
+    else:
+        restored = deblurring(method, restorer)
     pairs = triples(folder)[: options.limit]
 
     def items():
