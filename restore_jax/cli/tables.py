@@ -1,10 +1,9 @@
 """restore-jax tables fills in the dissertation's tables as far as data and weights are at hand."""
 
-import pathlib
+import dataclasses
 
 from restore_jax.cli.arguments import positive, size_of
-from restore_jax.errors import InputError
-from restore_jax.plots.charts import check_matplotlib
+from restore_jax.report import say
 
 EXAMPLES = """restore-jax tables                           lists the tables, and what of each can be computed
          restore-jax tables 4.2 --plot 4.2.png        parameters and operations beside the printed ones
@@ -60,89 +59,9 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Print the table, and write the files asked for."""
-    from restore_jax.io import atomic
+    from restore_jax.evaluation.filling import Options, fill_in
 
-    _refuse_contradictions(args)
-    if args.rendered:
-        text, document, picture = _rendered(args)
-    else:
-        text, document, picture = _filled(args) if args.number else _overview(args)
-    print(text, end="")
-    if args.markdown:
-        atomic.write(pathlib.Path(args.markdown), text.encode())
-    if args.json:
-        atomic.write(pathlib.Path(args.json), document)
-    if args.plot:
-        from restore_jax.io.photos import write_photo
-
-        write_photo(args.plot, picture() / 255)
+    options = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
+    options |= {"data": tuple(args.data or ()), "weights": tuple(args.weights)}
+    print(fill_in(Options(**options), (lambda text: None) if args.quiet else say), end="")
     return 0
-
-
-def _overview(args):
-    from restore_jax.evaluation import tables
-
-    lines = tables.overview(_options(args))
-    text = tables.overview_markdown(lines) + "\nrestore-jax tables NUMBER fills one in.\n"
-    return text, tables.overview_json(lines), None
-
-
-def _filled(args):
-    from restore_jax.evaluation import rows as evaluate
-    from restore_jax.evaluation import tables
-
-    data = args.data[0] if args.data else ""
-    if args.plot:
-        tables.chapter(args.number)
-    filling = tables.fill(args.number, _options(args), data, args.size, args.time)
-    text = tables.markdown(filling)
-    if args.all_conventions:
-        text += f"\n{evaluate.by_convention(filling.rows)}\n"
-
-    return text, tables.as_json(filling), lambda: tables.picture(filling)
-
-
-def _rendered(args):
-    from restore_jax.evaluation import rendered as tables_rendered
-
-    numbers = tuple((args.only or args.number or ",".join(tables_rendered.NUMBERS)).split(","))
-    budget = tables_rendered.Budget(args.steps, args.seeds)
-    found = tables_rendered.run(numbers, budget, args.workdir, args.data or (), args.held_out or "", _options(args))
-    return tables_rendered.markdown(found), tables_rendered.as_json(found), None
-
-
-def _options(args):
-    from restore_jax.evaluation import published
-    from restore_jax.evaluation import rows as evaluate
-    from restore_jax.report import say
-
-    out = args.json and pathlib.Path(args.json)
-    return evaluate.Options(
-        weights=evaluate.weights_by_role(args.weights, "", (*published.NETWORKS, "lpips", "vgg")),
-        limit=args.limit,
-        pictures=args.pictures and pathlib.Path(args.pictures),
-        journal=evaluate.Journal(out and out.with_name(f"{out.name}.images.jsonl")),
-        say=(lambda text: None) if args.quiet else say,
-        all_conventions=args.all_conventions,
-    )
-
-
-def _refuse_contradictions(args):
-    for argument in args.weights:
-        if not argument.partition("=")[2]:
-            raise InputError(f"--weights {argument}: say whose, as in ours_l1={argument}")
-    if args.plot:
-        check_matplotlib("--plot")
-    for name in ("json", "markdown", "plot"):
-        if (path := getattr(args, name)) and pathlib.Path(path).is_dir():
-            raise InputError(f"{path}: is a folder, not a file to write to")
-    if args.rendered:
-        if args.plot or args.time or args.size or args.pictures:
-            raise InputError("--rendered: goes with none of --plot, --time, --size and --pictures")
-        return
-    if args.only or args.held_out:
-        raise InputError("--only and --held-out: go with --rendered")
-    if args.data and len(args.data) > 1:
-        raise InputError(f"--data {' '.join(args.data)}: one data set at a time")
-    if not args.number and any((args.data, args.plot, args.time, args.size, args.limit, args.pictures)):
-        raise InputError("tables: --data, --limit, --pictures, --plot, --time and --size: give the number of a table")

@@ -1,8 +1,10 @@
 """A sheet of draws of the training camera, to look at what a network is trained on."""
 
+import jax
 import numpy as np
 
 from restore_jax.errors import InputError
+from restore_jax.ops.camera import photograph
 from restore_jax.plots.panels import labelled
 
 COLUMNS = 5  # draws in a row of the sheet
@@ -18,10 +20,6 @@ def camera_sheet(photo: np.ndarray, settings, margin: int, draws: int = 20, size
 
     Returns: uint8 (H, W, 3). Raises InputError if the photograph is too small.
     """
-    import jax
-
-    from restore_jax.ops.camera import photograph
-
     side = size + 2 * margin
     height, width = photo.shape[:2]
     if min(height, width) < side:

@@ -7,6 +7,7 @@ from it, smoothed over a window, it is blurred. Arrays are (h, w, 3) in 8-bit le
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 WINDOW = 15  # pixels a side, over which the difference from the truth is averaged
 BLURRED = 6.0  # levels of that mean, above which a pixel counts as blurred
@@ -31,8 +32,6 @@ class Figures(NamedTuple):
 
 def figures(photo: np.ndarray, result: np.ndarray, truth: np.ndarray) -> Figures:
     """Compute the figures of a result. Raises ValueError if the sizes differ."""
-    from scipy.ndimage import uniform_filter
-
     if not photo.shape == result.shape == truth.shape:
         raise ValueError(f"sizes differ: {photo.shape}, {result.shape}, {truth.shape}")
     photo, result, truth = (array.astype(np.float64) for array in (photo, result, truth))
