@@ -6,6 +6,7 @@ sharp.
 
 import importlib
 import io as streams
+import os
 import pathlib
 from typing import Any
 
@@ -47,7 +48,7 @@ def estimate_defocus(
     colours = restore.colour_image("image", image)
     if method != "dmenet":
         return importlib.import_module(f"restore_jax.classical.{method}").estimate(colours)
-    if not hasattr(weights, "params"):
+    if isinstance(weights, (str, os.PathLike)):
         weights = registry.load(weights, "defocus")
     enable_compilation_cache()
     options = {"tile": tile, "dtype": dtype, "progress": progress, "overlap": OVERLAP, "output": "defocus"}

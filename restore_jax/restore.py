@@ -16,6 +16,7 @@ import numpy as np
 
 from restore_jax.errors import InputError
 from restore_jax.io.photos import to_float
+from restore_jax.models.interface import computing_in
 
 MIN_SIDE = 16  # pixels; the network's coarsest scale has an eighth of them
 STEP = 64  # sides of compiled programs are multiples of this
@@ -99,8 +100,7 @@ def plan(height: int, width: int, tile: str | int | None = "auto", overlap: int 
 @functools.lru_cache(maxsize=16)
 def _jitted(model, dtype: str, output: str):
     """Return the function to compile: parameters are arguments, the result is float32 in [0, 1]."""
-    if hasattr(model, "dtype"):
-        model = model.clone(dtype=jnp.dtype(dtype))
+    model = computing_in(model, dtype)
 
     def apply(params, blurred, views):
         return jnp.clip(model.apply(params, blurred, **views)[output].astype(jnp.float32), 0, 1)
@@ -200,7 +200,7 @@ def check_size(height: int, width: int) -> None:
 
 def needs_views(model) -> bool:
     """Say whether the model takes a left and a right dual-pixel view beside the image."""
-    return getattr(model, "input", "single") == "dual"
+    return bool(model.interface.views)
 
 
 def colour_image(name: str, image) -> np.ndarray:

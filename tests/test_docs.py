@@ -4,6 +4,7 @@ A command that a test cannot run is marked: "# needs: ..." behind it, or a word 
 the reader's. Those are parsed, and configs that they name are loaded.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -76,7 +77,10 @@ def files(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", sorted({c for _, c, runs in COMMANDS if runs and not c.startswith(TRAIN)} - {
-    "restore-jax vsr photo.png --image --weights runs/edsr/final.safetensors -o large.png",  # by the worked example
+    # By the worked example:
+    "restore-jax vsr photo.png --image --weights runs/edsr/final.safetensors -o large.png",
+    "restore-jax export runs/edsr/final.safetensors -o exported",
+    "restore-jax bench edsr --size 64x48 --repeats 1",
 }))  # fmt: skip
 def test_a_command_that_needs_nothing_runs(command, files, monkeypatch, tmp_path):
     monkeypatch.setenv("RESTORE_JAX_CACHE", str(files / "cache"))
@@ -94,8 +98,7 @@ def test_the_worked_example_works(tmp_path, files):
     for where, code in re.findall(r"```python\n# (\S+)[^\n]*\n(.*?)```", text.replace(", in ", " in "), re.S):
         path = tmp_path / where
         if path.exists():
-            name = {"__init__.py": "_NETWORKS", "engines.py": "ENGINES"}[path.name]
-            before, opened, after = path.read_text().partition(f"\n{name} = {{\n")
+            before, opened, after = path.read_text().partition("\n_NETWORKS = {\n")
             assert opened
             path.write_text(before + opened + code + after)
         else:
@@ -103,7 +106,7 @@ def test_the_worked_example_works(tmp_path, files):
     shutil.copy(files / "photo.png", tmp_path)
     # Drawn pictures and a few steps stand in for photographs and hours.
     lines = [line.strip() for line in re.findall(r"^    (\S.*)$", text.partition("## Train it")[2], re.M)]
-    assert len(lines) == 3
+    assert len(lines) == 5
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "RESTORE_JAX_CACHE": "", "JAX_PLATFORMS": "cpu"}
     for line in lines:
         words = shlex.split(line.replace("restore-jax", "python -m restore_jax.cli"))[1:]
@@ -111,6 +114,8 @@ def test_the_worked_example_works(tmp_path, files):
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert io.read_photo(tmp_path / "large.png").pixels.shape == (256, 256, 3)
+    assert json.loads((tmp_path / "exported" / "final.json").read_text())["network"] == "EDSR"
+    assert "| EDSR " in done.stdout
 
 
 def test_the_site_builds_without_a_warning(tmp_path):

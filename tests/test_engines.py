@@ -12,7 +12,6 @@ from random_weights import by_fan_in, restorer
 import restore_jax as rj
 from restore_jax.errors import InputError
 from restore_jax.video import engines, stream
-from restore_jax.weights import Restorer
 
 BANK = {"keys": 4, "basis": 6, "size": 8}
 
@@ -86,7 +85,7 @@ def test_windows_of_edvr_repeat_a_clips_ends(clip):
 class Counting(engines.Clips):
     """Clips of a network of which it matters only what it is shown: each frame becomes the mean of all of them."""
 
-    name, scale, multiple = "counting", 1, 1
+    name, scale = "counting", 1
     behind, stride, ahead, repeats = 2, 3, 1, 0
 
     def __init__(self):
@@ -135,7 +134,7 @@ def test_a_network_of_pairs_takes_references_as_fine_as_its_result(clip):
 
 def test_weights_that_restore_no_video():
     with pytest.raises(InputError, match="of a network for something else"):
-        engines.engine(Restorer("odd", object(), {}, {}), False)
+        engines.engine(tiny("spynet"), False)
     with pytest.raises(InputError, match="enlarge 4 times, not 2"):
         engines.engine(tiny("basicvsr", num_feat=4, num_blocks=1), False, scale=2)
 

@@ -142,7 +142,7 @@ def test_a_network_for_two_references_says_that_one_is_not_enough(tiny):
 
 def test_a_network_of_single_frames_sees_the_reference_as_fine_as_its_output(folder):
     moment = next(evaluate_vsr.open_clips(folder, 1)).load(0)
-    chosen = types.SimpleNamespace(takes_reference=True, multiple=4, scale=4)
+    chosen = types.SimpleNamespace(references=("wide",), multiple=4, matched_scale=4.0)
     found = evaluate_vsr.references_of(chosen, moment)
     size = tuple(2 * side for side in moment.wide.shape[1::-1])
     expected = cv2.resize(moment.wide.astype(np.float32) / 255, size, interpolation=cv2.INTER_CUBIC)

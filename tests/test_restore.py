@@ -17,6 +17,7 @@ from restore_jax import restore as rs
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.deblurring import deblur
 from restore_jax.errors import InputError
+from restore_jax.models.interface import Interface
 
 SIDES = st.integers(rs.MIN_SIDE, 12000)
 
@@ -25,6 +26,10 @@ class Strided(nn.Module):
     """A stand-in with the real network's shift grid: down by 8, three convolutions, up by 8; sees 31 pixels far."""
 
     input: str = "single"
+
+    @property
+    def interface(self):
+        return Interface("Strided", (), views=("left", "right") if self.input == "dual" else ())
 
     @nn.compact
     def __call__(self, blurred, left=None, right=None):
@@ -40,6 +45,8 @@ class Strided(nn.Module):
 
 class Inverse(nn.Module):
     """Gives 1 - image: what comes out says exactly which input pixel it came from."""
+
+    interface = Interface("Inverse", ())
 
     def __call__(self, blurred):
         return {"image": 1 - blurred}
@@ -198,6 +205,8 @@ def test_layout_and_dtype_come_back(inverse, shape, dtype):
 
 def test_jax_arrays_are_taken_and_results_are_clipped():
     class Overshoot(nn.Module):
+        interface = Interface("Overshoot", ())
+
         def __call__(self, blurred):
             return {"image": 3 * blurred - 1}
 

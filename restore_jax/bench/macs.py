@@ -6,6 +6,7 @@ adaptive filtering are below 0.1 % of the network. Code whose result is not used
 drops it.
 """
 
+import functools
 import itertools
 import math
 
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from restore_jax.models import variable_shapes
+from restore_jax.models.interface import result
 
 # Primitives that hold one jaxpr and run it once, on their own operands.
 _CALLS = (
@@ -41,53 +43,26 @@ def restoring_macs(model, height: int, width: int, frames: int = 7) -> int:
     (IconVSR: the mean over the keyframes' stride). The flow network between frames is left out, as the dissertation
     leaves out its parameters. Sides that the network does not take are rounded up.
     """
-    variables = variable_shapes(model)
-    if not restores_clips(model):
+    interface, variables = model.interface, variable_shapes(model)
+    if interface.kind != "clip":
         return _restoring(model, variables, restoring_inputs(model, height, width, frames))
-    stride = getattr(model, "keyframe_stride", 1)
-    clips = (restoring_inputs(model, height, width, n * stride + 1) for n in (2, 3))
+    clips = (restoring_inputs(model, height, width, n * interface.period + 1) for n in (2, 3))
     fewer, more = (_restoring(model, variables, clip) for clip in clips)
-    return (more - fewer) // stride
+    return (more - fewer) // interface.period
 
 
-def restores_clips(model) -> bool:
-    """Say whether the network takes clips of any length and gives all their frames."""
-    return hasattr(model, "train_flow")
+def restoring_inputs(model, height: int, width: int, frames: int = 7) -> dict:
+    """Return {name: shape} of what the network is applied to, its sides rounded up to what it takes.
 
-
-def restoring_inputs(model, height: int, width: int, frames: int = 7) -> tuple:
-    """Return the shapes of a network's inputs, by position, with sides rounded up to multiples that it takes.
-
-    frames: number of frames of a clip or window, where the network does not fix it.
+    frames: of a clip or window, for networks that take any number.
     """
-    multiple = max(model.multiples) if hasattr(model, "multiples") else 16
-    height, width = (-(-side // multiple) * multiple for side in (height, width))
-    if not hasattr(model, "example_inputs"):
-        return (jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32),)
-    count = getattr(model, "num_frames", frames)
-
-    def resized(example, finer):
-        time = (count,) if len(example.shape) == 5 else ()
-        return jax.ShapeDtypeStruct((1, *time, finer * height, finer * width, 3), jnp.float32)
-
-    first, *others = model.example_inputs()
-    views = hasattr(model, "input") or len(first.shape) == 5  # of the same size; else a reference as fine as the output
-    return resized(first, 1), *jax.tree.map(lambda example: resized(example, 1 if views else 2), others)
-
-
-def restored(model):
-    """Return a function (variables, *inputs) that gives the network's main result: its image, or its map."""
-
-    def apply(variables, *inputs):
-        outputs = model.apply(variables, *inputs)
-        return outputs["image"] if "image" in outputs else outputs["defocus"]
-
-    return apply
+    multiple = model.interface.multiple
+    return model.interface.shapes(*(-(-side // multiple) * multiple for side in (height, width)), frames)
 
 
 def _restoring(model, variables, inputs) -> int:
     with nn.intercept_methods(_without_flow):
-        return macs(restored(model), variables, *inputs)
+        return macs(functools.partial(result, model), variables, inputs)
 
 
 def _without_flow(following, arguments, options, context):

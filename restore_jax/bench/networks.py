@@ -18,18 +18,25 @@ from restore_jax.bench.programs import (
     ifan_name,
     ifan_program,
     matching_programs,
+    network_program,
     plain_convolutions,
     torch_program,
 )
 from restore_jax.bench.report import row
+from restore_jax.models import NAMES, create
 from restore_jax.report import say
 
 WHAT = ("ifan", "iac", "matching", "deform")
 FULL = (1120, 1680)  # height and width that --full adds
 
 
+def others() -> tuple[str, ...]:
+    """Return the names of networks that are measured as they are published, beside those of WHAT."""
+    return tuple(name for name in NAMES if name not in WHAT and create(name).interface.output)
+
+
 def measure(settings: list[Settings], what: list[str], repeats: int, torch: bool) -> list[dict[str, Any]]:
-    """Measures the programs of `what` and returns a row for each, as `report.row` gives it."""
+    """Measure the programs of `what` and return a row for each, as `report.row` gives it."""
     memory = {}
     if "ifan" in what:  # before this process takes the accelerator
         for s in settings:
@@ -45,6 +52,7 @@ def measure(settings: list[Settings], what: list[str], repeats: int, torch: bool
         programs += matching_programs()
     if "deform" in what:
         programs += deform_programs()
+    programs += [network_program(name, settings[0].height, settings[0].width) for name in what if name in others()]
     if "ifan" in what:
         for s in settings:
             programs += [ifan_program(s)] + ([torch_program(s, "ifan")] if torch else [])

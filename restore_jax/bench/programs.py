@@ -1,5 +1,6 @@
 """The programs that `restore-jax bench` measures, and the memory of a network in a process of its own."""
 
+import functools
 import importlib.util
 import json
 import math
@@ -17,7 +18,8 @@ import numpy as np
 
 from restore_jax import models
 from restore_jax.bench import timing
-from restore_jax.bench.macs import macs
+from restore_jax.bench.macs import macs, restoring_inputs
+from restore_jax.models.interface import result
 from restore_jax.ops.deform_conv import deform_conv
 from restore_jax.ops.filtering import iac, predict_and_iac
 from restore_jax.ops.matching import BLOCK, match_patches
@@ -179,6 +181,15 @@ def ifan_program(s: Settings) -> Program:
         return model.apply(params, image)["image"]
 
     return compiled(ifan_name(s), f"{s.width}x{s.height}", restore, params, image)
+
+
+def network_program(name: str, height: int, width: int) -> Program:
+    """Return a program of any network as `models.create(name)` makes it, with random weights, on random inputs."""
+    model = models.create(name)
+    shapes = restoring_inputs(model, height, width)
+    inputs = jax.tree.map(lambda shape: jax.random.uniform(jax.random.key(0), shape.shape), shapes)
+    variables = jax.device_put(timing.drawn_variables(model))
+    return compiled(model.interface.network, f"{width}x{height}", functools.partial(result, model), variables, inputs)
 
 
 def xavier(shape: tuple[int, ...]) -> float:

@@ -12,7 +12,7 @@ from restore_jax.bench.programs import DEFORM, MATCHING, PRODUCT, TAP_LOOP, TORC
 
 
 def row(program: Program, times: list[float], memory: dict) -> dict[str, Any]:
-    """Returns a row of the table: seconds (all, median, minimum), GFLOP/s at 2 operations a MAC, compile time, bytes.
+    """Return a row of the table: seconds (all, median, minimum), GFLOP/s at 2 operations a MAC, compile time, bytes.
 
     times: seconds of each round. memory: bytes by (name, size) of the program, as `programs.fresh_memory` gives them.
     """
@@ -32,7 +32,7 @@ def row(program: Program, times: list[float], memory: dict) -> dict[str, Any]:
 
 
 def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Divides the times and the memory of rows that belong together, such as our IFAN by PyTorch's.
+    """Divide the times and the memory of rows that belong together, such as our IFAN by PyTorch's.
 
     The others are a gradient step by its forward pass, matching by its matrix product alone, and the deformable
     convolution by the loop over its taps.
@@ -53,7 +53,7 @@ def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Returns the rows as aligned text, which is Markdown too."""
+    """Return the rows as aligned text, which is Markdown too."""
 
     def cell(value, form, scale=1.0):
         return "-" if value is None else format(value * scale, form)

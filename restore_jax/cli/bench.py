@@ -14,8 +14,10 @@ EXAMPLES = "restore-jax bench ifan iac --torch --json bench.json"
 def add_arguments(parser) -> None:
     """Add the arguments of the verb."""
     add = parser.add_argument
-    help = "what to measure (default: ifan); train, render, defocus and vsr have options of their own"
-    add("what", nargs="*", default=["ifan"], metavar="ifan|iac|matching|deform|train|render|defocus|vsr", help=help)
+    metavar = "ifan|iac|matching|deform|NETWORK|train|render|defocus|vsr"
+    help = "what to measure (default: ifan), or the name of a network, which is measured at its published width; "
+    help += "train, render, defocus and vsr have options of their own"
+    add("what", nargs="*", default=["ifan"], metavar=metavar, help=help)
     help = "width and height in pixels of the image (default: 1280x720)"
     add("--size", type=size_of(8), default=(720, 1280), metavar="WxH", help=help)
     add("--full", action="store_true", help="measure IFAN at 1680x1120 too")
@@ -35,8 +37,9 @@ def run(args) -> int:
     from restore_jax.bench.report import machine, ratios, table
 
     for word in args.what:
-        if word not in networks.WHAT:
-            raise InputError(f"bench: {word!r} is none of {', '.join(networks.WHAT)}")
+        known = (*networks.WHAT, *networks.others())
+        if word not in known:
+            raise InputError(f"bench: {word!r} is none of {', '.join(known)}")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     absent = why_no_torch() if args.torch else None
     settings = [Settings(*args.size, args.width, args.filters, args.dtype)]

@@ -11,19 +11,19 @@ from restore_jax.evaluation.rows import Options, Outcome, Row, Table
 
 
 def table(number: str, data: str = "") -> Table:
-    """Returns a table or figure. Raises InputError if it is to be measured on other data, KeyError if there is none."""
+    """Return a table or figure. Raises InputError if it is to be measured on other data, KeyError if there is none."""
     if data:
         raise InputError(f"table {number}: its rows say which data; leave --data out")
     return TABLES[number]
 
 
 def own_data(number: str) -> tuple[str, ...]:
-    """Returns the data sets that a table is of."""
+    """Return the data sets that a table is of."""
     return tuple(dict.fromkeys(row.data for row in TABLES[number].rows if row.data))
 
 
 def measured(options: Options, *, data: str, method: str, role: str = "bdcs") -> Outcome:
-    """Measures a method on a data set."""
+    """Measure a method on a data set."""
     if role != "bdcs":
         required(options, role)
     return measure(open_data(data), method, options, role)
@@ -37,13 +37,13 @@ def collected(options: Options, *, sources: Sequence[str]) -> Outcome:
 
 
 def _scenes(builder, split):
-    """Returns (source, scene) of every example; nothing else is decoded."""
+    """Return (source, scene) of every example; nothing else is decoded."""
     found = records(builder, split, ("source", "scene"))
     return [(record["source"].decode(), record["scene"].decode()) for record in found]
 
 
 def not_ours(options: Options, *, why: str) -> Outcome:
-    """Raises InputError for a row that nothing here computes."""
+    """Raise InputError for a row that nothing here computes."""
     raise InputError(why)
 
 

@@ -8,7 +8,7 @@ from restore_jax.evaluation.rows import Options, Outcome, Row, Table
 
 
 def table(number: str, data: str = "") -> Table:
-    """Returns a table, its rows computed on `data` or on the table's own. Raises KeyError for an unknown number."""
+    """Return a table, its rows computed on `data` or on the table's own. Raises KeyError for an unknown number."""
     title, own, rows = TABLES[number]
     filled = []
     for label, role, *printed in rows:
@@ -19,12 +19,12 @@ def table(number: str, data: str = "") -> Table:
 
 
 def own_data(number: str) -> tuple[str, ...]:
-    """Returns the data sets that a table is of."""
+    """Return the data sets that a table is of."""
     return (TABLES[number][1],)
 
 
 def _measured(options: Options, *, data: str, role: str) -> Outcome:
-    """Measures a method, or some weights, on a data set."""
+    """Measure a method, or some weights, on a data set."""
     method = role if role in METHODS and role != "ifan" else role.partition("_")[0]
     takes = METHOD_ROLES.get(role, role)
     weights = required(options, role) if method in NETWORKS else weights_of(method, options, takes)

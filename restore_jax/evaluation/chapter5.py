@@ -10,7 +10,7 @@ from restore_jax.metrics.fields_of_view import RANGES
 
 
 def table(number: str, data: str = "") -> Table:
-    """Returns a table, its rows computed on `data` or on RealMCVSR. Raises KeyError for an unknown number."""
+    """Return a table, its rows computed on `data` or on RealMCVSR. Raises KeyError for an unknown number."""
     data = data or REALMCVSR[0]
     title, rows, fields = TABLES[number]
     columns = by_fov if fields else whole
@@ -25,12 +25,12 @@ def table(number: str, data: str = "") -> Table:
 
 
 def own_data(number: str) -> tuple[str, ...]:
-    """Returns the data sets that a table is of."""
+    """Return the data sets that a table is of."""
     return REALMCVSR[:1]
 
 
 def _measured(options: Options, *, data: str, role: str, columns) -> Outcome:
-    """Measures some weights on a data set."""
+    """Measure some weights on a data set."""
     return measure(data, role if role == "bicubic" else required(options, role), options, role, columns)
 
 
@@ -40,7 +40,7 @@ def _printed(psnr, ssim, params=None, macs=None):
 
 
 def _by_fov(numbers: Iterable[float]) -> dict[str, float]:
-    """Names (PSNR, SSIM) of each range of fields of view, in order, and the parameters if they follow."""
+    """Name (PSNR, SSIM) of each range of fields of view, in order, and the parameters if they follow."""
     numbers = list(numbers)
     pairs = zip(RANGES, numbers[0:12:2], numbers[1:12:2], strict=True)
     found = {}

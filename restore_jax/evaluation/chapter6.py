@@ -13,7 +13,7 @@ ADAPTED = "+adapted"  # after a row's role: test-time optimisation on all frames
 
 
 def table(number: str, data: str = "") -> Table:
-    """Returns a table, its rows computed on `data` or on RealMCVSR. Raises KeyError for an unknown number."""
+    """Return a table, its rows computed on `data` or on RealMCVSR. Raises KeyError for an unknown number."""
     data = data or REALMCVSR[0]
     title, kind, rows = TABLES[number]
     compute = {"plain": _restored, "fov": _balanced, "both": _both, "memory": _remembered}[kind]
@@ -33,12 +33,12 @@ def table(number: str, data: str = "") -> Table:
 
 
 def own_data(number: str) -> tuple[str, ...]:
-    """Returns the data sets that a table is of."""
+    """Return the data sets that a table is of."""
     return REALMCVSR[:1]
 
 
 def _weights_of(role, options):
-    """Returns (name or file, learn) of a row's role, as `vsr.measure` takes them."""
+    """Return (name or file, learn) of a row's role, as `vsr.measure` takes them."""
     plain, plus, how = role.partition("+")
     learn = functools.partial(adapted, count=SAMPLED if how == "sampled" else None) if plus else None
     return plain if plain == "bicubic" else required(options, plain), learn
@@ -50,7 +50,7 @@ def _restored(options, *, data, role, columns=whole):
 
 
 def _balanced(options, *, data, role):
-    """Measures inside and outside the overlapped field of view, and how far the two lie apart (Table 6.3)."""
+    """Measure inside and outside the overlapped field of view, and how far the two lie apart (Table 6.3)."""
     outcome = _restored(options, data=data, role=role, columns=inside_and_outside)
     values = {name: value for name, value in outcome.values.items() if not whole(name)}
     for metric in ("PSNR", "SSIM"):

@@ -28,12 +28,12 @@ HD = ("5.1",)  # its multiply-accumulates are of real HD input, which is matched
 
 
 def size_of(number: str) -> tuple[int, int]:
-    """Returns (height, width) of the inputs that a table's counts are of."""
+    """Return (height, width) of the inputs that a table's counts are of."""
     return SIZES.get(number, SIZE)
 
 
 def costs(role: str, size: tuple[int, int], hd: bool = False) -> dict[str, float]:
-    """Counts {"params (M)", "MACs (G)"} of a role's network for inputs of (height, width); {} for other methods.
+    """Count {"params (M)", "MACs (G)"} of a role's network for inputs of (height, width); {} for other methods.
 
     For the rows of Table 6.5, which memorise references, the memory alone is counted, for one reference.
     """
@@ -67,13 +67,13 @@ def _memorising(options, height, width):
 
 
 def parameters(tree: Mapping) -> int:
-    """Counts the parameters in a tree of arrays or shapes, leaving out those that the tables do not count."""
+    """Count the parameters in a tree of arrays or shapes, leaving out those that the tables do not count."""
     sizes = {name: math.prod(leaf.shape) for name, leaf in flatten(tree).items()}
     return sum(size for name, size in sizes.items() if not name.startswith(LEFT_OUT))
 
 
 def differences(number: str, role: str, printed: Mapping, found: Mapping) -> dict[str, str]:
-    """Returns {column: why} for the counts of a table's row that are not within TOLERANCE of the printed ones."""
+    """Return {column: why} for the counts of a table's row that are not within TOLERANCE of the printed ones."""
     wrong = {}
     for column in ("params (M)", "MACs (G)"):
         if column in printed and column in found and abs(found[column] / printed[column] - 1) > TOLERANCE:

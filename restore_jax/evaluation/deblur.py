@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from restore_jax import metrics, restore
+from restore_jax import metrics, models, restore
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.data.built import built, records
 from restore_jax.data.sources import FEATURES, by_stem, is_pairs, view_folder
@@ -23,12 +23,12 @@ from restore_jax.evaluation.rows import Filled, Options, Outcome, digest
 from restore_jax.io.photos import read_photo, to_float, write_photo
 from restore_jax.ops.deconv import DATASET_WEIGHTS, deconvolve
 from restore_jax.weights.files import read_safetensors
-from restore_jax.weights.registry import TAKEN, sha256
+from restore_jax.weights.registry import sha256
 
 DATASETS = ("dpdd", "realdof")
 VIEWS = ("blurred", "sharp", "left", "right")
 DECONVOLVED = ("jnb", "ebdb", "zhuo", "dmenet")  # estimators whose maps photographs are deconvolved by
-NETWORKS = TAKEN["deblur"]
+NETWORKS = models.serving("deblur")
 METHODS = ("input", *NETWORKS, *DECONVOLVED)
 CONVENTION = "ifan"
 
@@ -184,7 +184,7 @@ def _lpips(weights):
 
 
 def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]:
-    """Measures each method on a data set, a row each, nothing printed beside it. Raises InputError."""
+    """Measure each method on a data set, a row each, nothing printed beside it. Raises InputError."""
     pairs = open_pairs(data)
     return compared(
         methods, METHODS, lambda method: measure(pairs, method, weights_of(method, options, method), options, method)

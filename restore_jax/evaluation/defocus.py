@@ -199,7 +199,7 @@ def averaged(scores: Sequence[dict], conventions: Sequence[str]) -> tuple[dict, 
 
 
 def precision_and_recall(rows: Sequence[Filled]) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
-    """Returns {label: (precision, recall)} of the rows that have such curves."""
+    """Return {label: (precision, recall)} of the rows that have such curves."""
     details = {row.label: row.outcome.details for row in rows if row.outcome and "recall" in row.outcome.details}
     return {label: (found["precision"], found["recall"]) for label, found in details.items()}
 
@@ -213,6 +213,6 @@ def write_truth(path: pathlib.Path, truth: np.ndarray) -> None:
 
 
 def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]:
-    """Measures each method on a data set, a row each, nothing printed beside it. Raises InputError."""
+    """Measure each method on a data set, a row each, nothing printed beside it. Raises InputError."""
     photographs = open_data(data)
     return compared(methods, METHODS, lambda method: measure(photographs, method, options))

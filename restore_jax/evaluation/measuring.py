@@ -25,7 +25,7 @@ class Item:
 
 
 def scores_of(items: Iterable[Item], options: Options) -> list[dict]:
-    """Returns the scores of every item, computed unless the journal holds them and their picture is there."""
+    """Return the scores of every item, computed unless the journal holds them and their picture is there."""
     scores = []
     for item in items:
         key = (*item.key, __version__)
@@ -39,12 +39,12 @@ def scores_of(items: Iterable[Item], options: Options) -> list[dict]:
 
 
 def means(scores: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """Returns {column: mean} of scores that have the same columns."""
+    """Return {column: mean} of scores that have the same columns."""
     return {column: mean(found[column] for found in scores) for column in scores[0]}
 
 
 def open_weights(name: str | None, verb: str = "") -> tuple[registry.Restorer | None, str, str]:
-    """Returns (restorer, sha256, the name on its card) of weights; (None, "", "-") for None. Raises InputError.
+    """Return (restorer, sha256, the name on its card) of weights; (None, "", "-") for None. Raises InputError.
 
     verb: of `restore-jax`, for which the weights must be.
     """
@@ -55,7 +55,7 @@ def open_weights(name: str | None, verb: str = "") -> tuple[registry.Restorer | 
 
 
 def compared(methods: Sequence[str], known: Sequence[str], measure: Callable[[str], Outcome]) -> list[Filled]:
-    """Measures each method, a row each. Raises InputError if one of them is not `known`."""
+    """Measure each method, a row each. Raises InputError if one of them is not `known`."""
     for method in methods:
         if method not in known:
             raise InputError(f"--method {method}: is not one of {', '.join(known)}")

@@ -27,7 +27,7 @@ class Network:
     frames: int = 7
 
     def create(self, **more):
-        """Returns the network; more: options besides its own."""
+        """Return the network; more: options besides its own."""
         return models.create(self.name, **self.options, **more)
 
 
@@ -125,12 +125,12 @@ NETWORKS = {**DEFOCUS, **DEBLUR, **VIDEO, **REMEMBERING, **MEMORISING}
 
 
 def network(role: str) -> Network | None:
-    """Returns the network of a role, which may end in how weights are adapted (ROLE+adapted); None for methods."""
+    """Return the network of a role, which may end in how weights are adapted (ROLE+adapted); None for methods."""
     return NETWORKS.get(role.partition("+")[0])
 
 
 def required(options, role: str) -> str:
-    """Returns the name or file of a role's weights. Raises InputError that says how to come by them.
+    """Return the name or file of a role's weights. Raises InputError that says how to come by them.
 
     options: `evaluation.rows.Options`.
     """

@@ -12,13 +12,12 @@ import numpy as np
 
 from restore_jax.deblurring import deblurred
 from restore_jax.errors import InputError
-from restore_jax.evaluation.deblur import METHODS, checked, deblurring, weights_of
+from restore_jax.evaluation.deblur import METHODS, NETWORKS, checked, deblurring, weights_of
 from restore_jax.evaluation.measuring import Item, compared, open_weights, scores_of
 from restore_jax.evaluation.rows import Filled, Options, Outcome, digest
 from restore_jax.io.finding import find_photos
 from restore_jax.io.photos import from_float, read_photo, write_photo
 from restore_jax.metrics.focus import figures
-from restore_jax.weights.registry import TAKEN
 
 TRUTH, VIEWS = "F", "AB"  # the last letters of names
 COLUMNS = {  # {field of Figures: the column that prints it}
@@ -50,8 +49,8 @@ def measure(folder, method: str, weights: str | None, options: Options) -> Outco
     Pictures of input, result and truth side by side go to options.pictures. Raises InputError for weights and
     photographs that cannot be read.
     """
-    restorer, sha, name = open_weights(weights, "deblur" if method in TAKEN["deblur"] else "defocus")
-    if method in TAKEN["deblur"]:  # as `restore-jax deblur` restores, in the strength that the weights recommend
+    restorer, sha, name = open_weights(weights, "deblur" if method in NETWORKS else "defocus")
+    if method in NETWORKS:  # as `restore-jax deblur` restores, in the strength that the weights recommend
 
         def restored(views):
             return deblurred(restorer, views["blurred"]).image

@@ -179,7 +179,7 @@ def as_json(title: str, filled: Iterable[Filled]) -> bytes:
 
 
 def weights_by_role(arguments: Iterable[str], full: str, rows: Sequence[str]) -> dict[str, str]:
-    """Returns {row: name or file} of arguments ROW=FILE; an argument without a row belongs to the row `full`.
+    """Return {row: name or file} of arguments ROW=FILE; an argument without a row belongs to the row `full`.
 
     rows: the rows that take weights. Raises InputError for a row that is not among them, since a misspelt row would
     stay empty without a word, for a row given twice, and for weights that are not there.

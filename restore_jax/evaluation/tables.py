@@ -51,7 +51,7 @@ class Filling:
 
 
 def chapter(number: str) -> ModuleType:
-    """Returns the module that holds a table. Raises InputError, naming the tables there are."""
+    """Return the module that holds a table. Raises InputError, naming the tables there are."""
     for module in CHAPTERS.values():
         if number in module.TABLES:
             return module
@@ -59,12 +59,12 @@ def chapter(number: str) -> ModuleType:
 
 
 def open_table(number: str, data: str = "") -> Table:
-    """Returns a table, its rows computed on its own data or on another data set. Raises InputError."""
+    """Return a table, its rows computed on its own data or on another data set. Raises InputError."""
     return chapter(number).table(number, data)
 
 
 def missing_data(name: str) -> str:
-    """Says how to build a dataset that is not built; "" if it is."""
+    """Say how to build a dataset that is not built; "" if it is."""
     parts = ("realmcvsr/lrx4", "realmcvsr/hr") if name == "realmcvsr" else (name,)
     if all(newest(folder_of(part)) for part in parts):
         return ""
@@ -166,7 +166,7 @@ def as_json(filling: Filling) -> bytes:
 
 
 def picture(filling: Filling) -> np.ndarray:
-    """Draws a table: quality against MACs, or precision against recall if its rows have curves; (h, w, 3) uint8.
+    """Draw a table: quality against MACs, or precision against recall if its rows have curves; (h, w, 3) uint8.
 
     Raises InputError for a table with neither.
     """
@@ -178,7 +178,7 @@ def picture(filling: Filling) -> np.ndarray:
 
 
 def points(filling: Filling) -> tuple[str, dict[str, tuple[float, float | None, float | None]]]:
-    """Returns (metric, {label: (G MACs, measured, printed)}). Raises InputError for a table without such rows."""
+    """Return (metric, {label: (G MACs, measured, printed)}). Raises InputError for a table without such rows."""
     metric = next((name for name in filling.rows[0].printed if name not in evaluate.COSTS), None)
     found = {}
     for row in filling.rows:

@@ -27,7 +27,7 @@ from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import upsample_bicubic
 from restore_jax.plots.panels import false_colours
 from restore_jax.video import stream
-from restore_jax.video.engines import engine
+from restore_jax.video.engines import Engine, engine
 
 REALMCVSR = ("realmcvsr", "realmcvsr_partial")
 CONVENTION = "refvsr"
@@ -122,18 +122,21 @@ def _filmed(path, number, num_frames):
 
 
 # ------------------------------------------------------------------------------------------------------------ restoring
-def references_of(chosen, moment: Moment):
-    """Return the reference that an engine takes at a moment: float32, a pair for two references, or None."""
-    if not chosen.takes_reference:
-        return None
-    kind = getattr(chosen, "references", "")
-    wide = to_float(_cut(moment.wide, chosen.multiple))
-    if kind == "wide":
-        return wide
-    if not kind:  # a network of single frames takes references as fine as its output (as in `tasks.super_resolution`)
-        return np.clip(np.asarray(upsample_bicubic(wide[None], chosen.scale // WIDE)[0]), 0, 1)
-    tele = to_float(_cut(imresize(moment.tele, TELE_CROP), chosen.multiple))
-    return tele if kind == "tele" else (wide, tele)
+def references_of(engine: Engine, moment: Moment):
+    """Return the reference that an engine takes at a moment: float32, a pair for two cameras, or None."""
+    frames = {"wide": functools.partial(_wide, engine, moment), "tele": functools.partial(_tele, engine, moment)}
+    found = tuple(frames[camera]() for camera in engine.references)
+    return found if len(found) > 1 else (*found, None)[0]
+
+
+def _wide(engine, moment):
+    """Return the wide camera's frame, as fine as the output for networks that take single frames."""
+    frame, zoom = to_float(_cut(moment.wide, engine.multiple)), int(engine.matched_scale) // WIDE
+    return np.clip(np.asarray(upsample_bicubic(frame[None], zoom)[0]), 0, 1) if zoom > 1 else frame
+
+
+def _tele(engine, moment):
+    return to_float(_cut(imresize(moment.tele, TELE_CROP), engine.multiple))
 
 
 def _cut(frame, multiple):
@@ -166,8 +169,6 @@ class _Watched:
 
     def __init__(self, chosen):
         self._chosen, self.seen = chosen, collections.deque(maxlen=chosen.ahead + 1)
-        if hasattr(chosen, "prepare_again"):
-            self.prepare_again = lambda before: self._noted(chosen.prepare_again(before))
 
     def __getattr__(self, name):
         return getattr(self._chosen, name)
@@ -175,10 +176,14 @@ class _Watched:
     def prepare(self, *inputs):
         return self._noted(self._chosen.prepare(*inputs))
 
-    def _noted(self, found):
-        if isinstance(found, tuple) and isinstance(found[0], dict) and "confidence" in found[0]:
-            self.seen.append(found[0]["confidence"])
-        return found
+    def prepare_again(self, before):
+        return self._noted(self._chosen.prepare_again(before))
+
+    def _noted(self, prepared):
+        confidence = self._chosen.confidence(prepared)
+        if confidence is not None:
+            self.seen.append(confidence)
+        return prepared
 
 
 # ------------------------------------------------------------------------------------------------------------ measuring
@@ -285,7 +290,7 @@ def colours(confidence: np.ndarray | None) -> np.ndarray | None:
 
 
 def compare(data: str, methods: Sequence[str], options: Options) -> list[Filled]:
-    """Measures each method on a data set, a row each, nothing printed beside it. Raises InputError."""
+    """Measure each method on a data set, a row each, nothing printed beside it. Raises InputError."""
 
     def measured(method):
         weights = options.weights.get(OURS, method) if method != "bicubic" else method

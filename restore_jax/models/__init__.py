@@ -46,18 +46,32 @@ def create(name: str, **options):
     return network(**options)
 
 
-def example_inputs(model) -> tuple:
-    """Return shapes that a network's `init` may be called with, by position: its own, or one small picture."""
+def serves(name: str, verb: str) -> bool:
+    """Whether the network `name` is one that a verb of restore-jax takes."""
+    return name in NAMES and create(name).interface.verb == verb
+
+
+def serving(verb: str) -> tuple[str, ...]:
+    """Return the names of the networks that a verb of restore-jax takes."""
+    return tuple(name for name in NAMES if serves(name, verb))
+
+
+def example_inputs(model) -> dict:
+    """Return {name: shape} of small inputs that a network's `init` may be called with."""
+    return model.interface.shapes(16, 16, 3)
+
+
+def initial_variables(model, key) -> dict:
+    """Return fresh variables of a network, {"params": ...} and the like."""
     import jax
     import jax.numpy as jnp
 
-    if hasattr(model, "example_inputs"):
-        return model.example_inputs()
-    return (jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32),)
+    inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example_inputs(model))
+    return jax.jit(lambda key: model.init(key, **inputs))(key)
 
 
 def variable_shapes(model) -> dict:
     """Return the shapes of a network's variables, {"params": ...} and the like; nothing is computed."""
     import jax
 
-    return jax.eval_shape(model.init, jax.random.key(0), *example_inputs(model))
+    return jax.eval_shape(model.init, jax.random.key(0), **example_inputs(model))

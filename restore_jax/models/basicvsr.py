@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import WINDOW, Interface, pictures
 from restore_jax.models.layers import conv
-from restore_jax.models.refvsr_layers import Trunk
 from restore_jax.models.spynet import SPyNet
-from restore_jax.models.vsr_layers import Upsampler, neighbouring_flows, reverse, scan_frames, with_start
+from restore_jax.models.vsr_layers import Trunk, Upsampler, neighbouring_flows, reverse, scan_frames, with_start
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.warp import warp
 
@@ -50,9 +50,10 @@ class BasicVSR(nn.Module):
         self.merge = conv(self.num_feat, None, 1, dtype=self.dtype)
         self.upsampler = Upsampler(self.num_feat, self.dtype)
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        return (jax.ShapeDtypeStruct((1, 2, 16, 16, 3), jnp.float32),)
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("BasicVSR", pictures("frames"), "vsr", "clip", scale=4, window=WINDOW, engine="chunks")
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
         b, _, h, w, _ = frames.shape

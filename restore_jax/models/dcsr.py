@@ -6,19 +6,13 @@ See docs/networks.md 5. RefVSR's alignment of patches is built on this one's.
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from restore_jax.models.layers import conv
+from restore_jax.models.interface import Input, Interface
+from restore_jax.models.layers import REFERENCE_LEAK, ConvPair, ResidualChain, conv
 from restore_jax.models.refvsr_alignment import MATCHED_WIDTH, InputNormalisation, PatchAffine
-from restore_jax.models.refvsr_layers import (
-    CONFIDENCE_WIDTH,
-    LEAK,
-    ConvPair,
-    ResidualChain,
-    upsample_confidence,
-)
+from restore_jax.models.refvsr_layers import CONFIDENCE_WIDTH, upsample_confidence
 from restore_jax.models.vgg import VGG19
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.matching import match_patches
@@ -52,10 +46,13 @@ class DCSR(nn.Module):
     mode: str = "downsampled"
     dtype: Any = jnp.float32
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        frame = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
-        return frame, frame
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        scale, coarser = self.scale, 2 if self.mode == "hd" else 1
+        inputs = Input("lr", coarser), Input("ref", coarser * scale, factor=scale // 2)  # of half the view
+        options = {"scale": scale, "references": ("wide",), "reference_scale": float(scale), "engine": "stills"}
+        return Interface("DCSR", inputs, "vsr", **options)
 
     @nn.compact
     def __call__(
@@ -78,7 +75,7 @@ class DCSR(nn.Module):
 
         details = aligned(ref - upsample_bicubic(block_mean(ref, scale), scale), "affine_details")
         features = ReferencePyramid(c, scale, dtype, name="encoder")(ref)
-        x = leaky_relu(conv(c, "conv_in", dtype=dtype)(lr.astype(dtype)), LEAK)
+        x = leaky_relu(conv(c, "conv_in", dtype=dtype)(lr.astype(dtype)), REFERENCE_LEAK)
         x = ResidualChain(c, self.num_blocks[0], dtype=dtype, name="blocks_in")(x)
         for zoom in (n for n in (1, 2, 4) if n <= scale):
             if zoom > 1:
@@ -87,7 +84,7 @@ class DCSR(nn.Module):
             reference = aligned(features[zoom], f"affine_{zoom}x")
             x = AdaptiveFusion(c, dtype, name=f"fuse_{zoom}x")(x, reference, guide)
             x = ResidualChain(c, self.num_blocks[min(zoom, 2)], dtype=dtype, name=f"blocks_{zoom}x")(x)
-        x = leaky_relu(conv(c // 2, "conv_mid", dtype=dtype)(x), LEAK)
+        x = leaky_relu(conv(c // 2, "conv_mid", dtype=dtype)(x), REFERENCE_LEAK)
         gate = jnp.concatenate([upsample_confidence(confidence, scale), details], -1).astype(dtype)
         gate = ConvPair((DETAIL_WIDTH, 3), dtype=dtype, size=7, name="gate")(gate)
         image = conv(3, "conv_out", dtype=dtype)(x).astype(jnp.float32) + details * gate.astype(jnp.float32)
@@ -125,7 +122,7 @@ class Matcher(nn.Module):
         def features(image):
             if self.enlarge:
                 image = resize_bicubic_align_corners(image, *(2 * side for side in image.shape[1:3]))
-            return leaky_relu(projection(encoder(normalisation(image))["relu2_1"]), LEAK)
+            return leaky_relu(projection(encoder(normalisation(image))["relu2_1"]), REFERENCE_LEAK)
 
         scores, index = match_patches(features(lr), features(ref))
         return jnp.clip(scores, 0, 1) if self.enlarge else upsample_confidence(scores), index[..., 0]

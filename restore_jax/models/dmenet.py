@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from restore_jax.models.dmenet_critics import DomainDiscriminator, SharpnessCalibration
 from restore_jax.models.dmenet_layers import SLOPE, ConvBlock, ConvNorm
+from restore_jax.models.interface import Interface, pictures
 from restore_jax.models.vgg import VGG19, caffe_input, convolve
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import upsample_nearest
@@ -108,6 +109,11 @@ class DMENet(nn.Module):
         if self.critics:
             self.discriminator = DomainDiscriminator(self.width_divisor, self.dtype)
             self.calibration = SharpnessCalibration(self.width_divisor, self.calibration_size, self.dtype)
+
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("DMENet", pictures("image", 16), "defocus", output="defocus", any_size=True)
 
     def __call__(self, image: Float[Array, "b h w 3"], train: bool = False) -> dict:
         if image.shape[1] % 16 or image.shape[2] % 16:

@@ -6,10 +6,10 @@ See docs/networks.md 5.
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import Interface, pictures
 from restore_jax.models.vgg import convolve
 from restore_jax.ops.convolution import convolution
 from restore_jax.ops.resize import upsample_nearest
@@ -38,10 +38,12 @@ class DPDNet(nn.Module):
     dropout: float = 0.4
     dtype: Any = jnp.float32
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        image = jax.ShapeDtypeStruct((1, MULTIPLE, MULTIPLE, 3), jnp.float32)
-        return (image, image) if self.input == "dual" else (image,)
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        dual = self.input == "dual"  # the image is the left view
+        inputs, views = pictures("image", MULTIPLE, ("right",) * dual), ("left", "right") * dual
+        return Interface("DPDNet", inputs, "deblur", views=views, any_size=True)
 
     @nn.compact
     def __call__(

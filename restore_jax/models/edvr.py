@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from restore_jax.models.edvr_alignment import AttentionFusion, PyramidAlignment
-from restore_jax.models.layers import conv
-from restore_jax.models.refvsr_layers import ResidualChain
+from restore_jax.models.interface import Interface, pictures
+from restore_jax.models.layers import ResidualChain, conv
 from restore_jax.models.vsr_layers import Upsampler, each_frame, scan_frames
 from restore_jax.ops.filtering import leaky_relu
 
@@ -121,9 +121,11 @@ class EDVR(nn.Module):
         self.blocks = chain(self.num_feat, self.num_reconstruct_blocks, 0.0, tail=False, dtype=self.dtype)
         self.upsampler = Upsampler(self.num_feat, self.dtype)
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        return (jax.ShapeDtypeStruct((1, self.num_frames, 16, 16, 3), jnp.float32),)
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        inputs, seen = pictures("frames", 4), {"window": self.num_frames, "any_window": False}
+        return Interface("EDVR", inputs, "vsr", "window", scale=4, engine="clips", any_size=True, **seen)
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
         features, offset = self.extractor(frames)

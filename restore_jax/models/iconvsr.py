@@ -12,10 +12,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from restore_jax.models.edvr import MULTIPLE, Extractor
+from restore_jax.models.interface import WINDOW, Interface, pictures
 from restore_jax.models.layers import conv
-from restore_jax.models.refvsr_layers import Trunk
 from restore_jax.models.spynet import SPyNet
-from restore_jax.models.vsr_layers import Upsampler, each_frame, neighbouring_flows, reverse, scan_frames, with_start
+from restore_jax.models.vsr_layers import (
+    Trunk,
+    Upsampler,
+    each_frame,
+    neighbouring_flows,
+    reverse,
+    scan_frames,
+    with_start,
+)
 from restore_jax.ops.warp import warp
 
 REACH = 2  # frames on either side of a keyframe that its features are extracted from
@@ -60,9 +68,11 @@ class IconVSR(nn.Module):
         self.forward_trunk = Trunk(c, self.num_blocks, dtype)
         self.upsampler = Upsampler(c, dtype)
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        return (jax.ShapeDtypeStruct((1, 3, 16, 16, 3), jnp.float32),)
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        options = {"scale": 4, "window": WINDOW, "period": self.keyframe_stride, "engine": "clips"}
+        return Interface("IconVSR", pictures("frames"), "vsr", "clip", **options)
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:
         b, t, height, width, _ = frames.shape

@@ -9,10 +9,10 @@ import re
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import Interface, pictures
 from restore_jax.models.layers import ResidualBlocks, TransposedConv, conv
 from restore_jax.ops.filtering import LEAK, fac, iac, leaky_relu, predict_and_iac
 from restore_jax.ops.resize import every_nth
@@ -197,10 +197,11 @@ class IFAN(nn.Module):
         if self.reblur:
             self.reblur_predictor = Predictor(c, reblur_channels[self.filtering], dtype=self.dtype)
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
-        return (image, image, image) if self.input == "dual" else (image,)
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        views = ("left", "right") if self.input == "dual" else ()
+        return Interface("IFAN", pictures("blurred", 8, views), "deblur", views=views, any_size=True)
 
     @property
     def _taps(self) -> int:

@@ -18,7 +18,6 @@ from restore_jax.ops.attention import attend, attend_convolved
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import block_mean, pixel_shuffle, upsample_bicubic
 
-LEAK = 0.1
 QUERY_WIDTH = 64
 MODULES = ("bank", "memory_fusion")  # modules that a memory adds to a network
 
@@ -31,8 +30,8 @@ class QueryEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, frame):
-        x = leaky_relu(conv(QUERY_WIDTH, "conv_0", dtype=self.dtype)(frame), LEAK)
-        x = leaky_relu(conv(QUERY_WIDTH, "conv_1", dtype=self.dtype)(x), LEAK)
+        x = leaky_relu(conv(QUERY_WIDTH, "conv_0", dtype=self.dtype)(frame))
+        x = leaky_relu(conv(QUERY_WIDTH, "conv_1", dtype=self.dtype)(x))
         return conv(self.channels, "conv_2", dtype=self.dtype)(x)
 
 
@@ -88,7 +87,7 @@ class MemoryFusion(nn.Module):
         self.conv_1 = nn.Conv(self.features, (3, 3), padding=1, kernel_init=zeros, dtype=self.dtype, name="conv_1")
 
     def __call__(self, features, remembered):
-        x = leaky_relu(self.conv_0(jnp.concatenate([features, remembered.astype(self.dtype)], -1)), LEAK)
+        x = leaky_relu(self.conv_0(jnp.concatenate([features, remembered.astype(self.dtype)], -1)))
         return features + self.conv_1(x)
 
 

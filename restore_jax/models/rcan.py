@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from restore_jax.models.layers import conv
-from restore_jax.models.refvsr_layers import BLOCK_GAIN
+from restore_jax.models.interface import Interface, pictures
+from restore_jax.models.layers import BLOCK_GAIN, conv
 from restore_jax.ops.resize import pixel_shuffle
 
 MEAN = (0.4488, 0.4371, 0.4040)  # the mean colour of DIV2K
@@ -33,6 +33,11 @@ class RCAN(nn.Module):
     reduction: int = 16
     scale: int = 4
     dtype: Any = jnp.float32
+
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("RCAN", pictures("lr"), "vsr", scale=self.scale, engine="stills", any_size=True)
 
     @nn.compact
     def __call__(self, lr: Float[Array, "b h w 3"], train: bool = False) -> dict[str, Array]:

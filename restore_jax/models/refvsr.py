@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import WINDOW, Input, Interface
 from restore_jax.models.refvsr_alignment import Matcher, PatchAffine, copied_reference, copied_state, placed
-from restore_jax.models.refvsr_layers import Fusion, ReferenceEncoder, Trunk, Upsampler
+from restore_jax.models.refvsr_layers import Fusion, ReferenceEncoder, Upsampler
 from restore_jax.models.spynet import SPyNet
+from restore_jax.models.vsr_layers import Trunk
 from restore_jax.ops.resize import block_mean, resize_bilinear_align_corners, upsample_bicubic
 from restore_jax.ops.warp import warp, warp_released
 
@@ -120,10 +122,14 @@ class RefVSR(nn.Module):
         n = self._matching_factor
         return (2 * n, *{"wide": (2 * n,), "tele": (4 * n,), "dual": (2 * n, 4 * n)}[self.references])
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        frames = jax.ShapeDtypeStruct((1, 3, 16, 16, 3), jnp.float32)
-        return frames, (frames, frames) if self.references == "dual" else frames
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        cameras = ("wide", "tele") if self.references == "dual" else (self.references,)
+        frames, *others = self.multiples
+        inputs = Input("lrs", frames), Input("refs", max(others), count=len(cameras))
+        options = {"references": cameras, "reference_scale": 4.0 if self.references == "tele" else 2.0}
+        return Interface("RefVSR", inputs, "vsr", "window", scale=self.scale, window=WINDOW, engine="cells", **options)
 
     def __call__(
         self,

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from restore_jax.models.layers import conv
-from restore_jax.models.refvsr_layers import LEAK, ResidualChain, upsample_confidence
+from restore_jax.models.layers import REFERENCE_LEAK, ResidualChain, conv
+from restore_jax.models.refvsr_layers import upsample_confidence
 from restore_jax.models.vgg import IMAGENET_MEAN, IMAGENET_STD, VGG19
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.matching import match_patches, patch_similarity
@@ -62,7 +62,7 @@ class Matcher(nn.Module):
         normalisation = InputNormalisation(name="normalisation")
 
         def features(image):
-            return leaky_relu(projection(encoder(normalisation(image))[encoder.last]), LEAK)
+            return leaky_relu(projection(encoder(normalisation(image))[encoder.last]), REFERENCE_LEAK)
 
         height = frame.shape[1]
         if self.halve:
@@ -92,11 +92,13 @@ class PatchAffine(nn.Module):
         encoder_block = ResidualChain(width, 1, tail=False, dtype=dtype, name="encoder_block")
 
         def encode(image):
-            return leaky_relu(encoder_block(leaky_relu(encoder_in(image.astype(dtype)), LEAK)), LEAK)
+            return leaky_relu(
+                encoder_block(leaky_relu(encoder_in(image.astype(dtype)), REFERENCE_LEAK)), REFERENCE_LEAK
+            )
 
         x = jnp.concatenate([encode(copied_image), encode(query)], -1)
-        x = leaky_relu(conv(width, "conv_in", 5, self.size, dtype=dtype)(x), LEAK)
-        x = leaky_relu(ResidualChain(width, 1, tail=False, dtype=dtype, name="block")(x), LEAK)
+        x = leaky_relu(conv(width, "conv_in", 5, self.size, dtype=dtype)(x), REFERENCE_LEAK)
+        x = leaky_relu(ResidualChain(width, 1, tail=False, dtype=dtype, name="block")(x), REFERENCE_LEAK)
         x = conv(3, "conv_out", 1, dtype=dtype)(x).astype(jnp.float32)
         x = jnp.clip(x + 1, -LARGEST, LARGEST)
         return affine_patches(copied, x[..., :2], (x[..., 2] - 1) * ANGLE, self.border)

@@ -1,4 +1,4 @@
-"""Convolutional parts of RefVSR: residual chains, encoder of references, confidence-guided fusion, upsampling.
+"""Convolutional parts of RefVSR: encoder of references, confidence-guided fusion, upsampling.
 
 Source: dissertation 5.2; docs/networks.md 4. Matching and alignment are in refvsr_alignment.
 """
@@ -9,45 +9,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from restore_jax.models.layers import conv
+from restore_jax.models.layers import REFERENCE_LEAK, ConvPair, ResidualChain, conv
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import pixel_shuffle, upsample_bicubic
 
-LEAK = 0.2  # slope of LeakyReLU everywhere but in the trunks and the last layers of the upsampling
 CONFIDENCE_WIDTH = 16
-BLOCK_GAIN = 0.1  # factor of initial weights inside residual blocks, so that a chain of 30 is close to the identity
-
-
-class ResidualChain(nn.Module):
-    """Applies x + conv(LeakyReLU(conv x)) `count` times; a `tail` is one more convolution, plus the chain's input."""
-
-    features: int
-    count: int
-    leak: float = LEAK
-    tail: bool = True
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        skip = x
-        for n in range(self.count):
-            y = conv(self.features, f"conv_{n}_0", gain=BLOCK_GAIN, dtype=self.dtype)(x)
-            x = x + conv(self.features, f"conv_{n}_1", gain=BLOCK_GAIN, dtype=self.dtype)(leaky_relu(y, self.leak))
-        return skip + conv(self.features, "tail", dtype=self.dtype)(x) if self.tail else x
-
-
-class ConvPair(nn.Module):
-    """Two convolutions, each followed by LeakyReLU(.2); stride and size are those of the first."""
-
-    widths: tuple[int, int]
-    stride: int = 1
-    dtype: Any = jnp.float32
-    size: int = 3
-
-    @nn.compact
-    def __call__(self, x):
-        x = leaky_relu(conv(self.widths[0], "conv_0", self.size, self.stride, dtype=self.dtype)(x), LEAK)
-        return leaky_relu(conv(self.widths[1], "conv_1", dtype=self.dtype)(x), LEAK)
 
 
 class ReferenceEncoder(nn.Module):
@@ -66,20 +32,6 @@ class ReferenceEncoder(nn.Module):
             x = ResidualChain(self.features, 4, dtype=self.dtype, name=f"{size}_blocks")(x)
             found.append(x)
         return tuple(found)
-
-
-class Trunk(nn.Module):
-    """Aggregates a frame into propagated features: R of Eq. 5.3."""
-
-    features: int
-    count: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, *inputs):
-        x = jnp.concatenate([x.astype(self.dtype) for x in inputs], -1)
-        x = leaky_relu(conv(self.features, "conv_in", dtype=self.dtype)(x), 0.1)
-        return ResidualChain(self.features, self.count, 0.0, tail=False, dtype=self.dtype, name="blocks")(x)
 
 
 class Guided(nn.Module):
@@ -108,7 +60,7 @@ class Fusion(nn.Module):
         x = ResidualChain(c, 8, dtype=dtype, name="blocks")(x)
         x2 = pixel_shuffle(conv(4 * c, "up", dtype=dtype)(x), 2)
         x2 = conv(c, "merge", dtype=dtype)(jnp.concatenate([propagated_2x, x2], -1))
-        x2 = leaky_relu(x2, LEAK)
+        x2 = leaky_relu(x2, REFERENCE_LEAK)
         x2 = x2 + Guided(c, dtype, name="guided_2x")(x2, aligned_2x, upsample_confidence(confidences))
         return x, ResidualChain(c, 4, dtype=dtype, name="blocks_2x")(x2)
 
@@ -128,8 +80,8 @@ class Upsampler(nn.Module):
             x = x + Guided(c, dtype, name="guided")(*directions, upsample_confidence(confidences))
         x = ResidualChain(c, 4, dtype=dtype, name="blocks")(x)
         if self.scale == 4:
-            x = leaky_relu(pixel_shuffle(conv(4 * c, "up", dtype=dtype)(x), 2), 0.1)
-        x = leaky_relu(conv(c, "conv_hr", dtype=dtype)(x), 0.1)
+            x = leaky_relu(pixel_shuffle(conv(4 * c, "up", dtype=dtype)(x), 2))
+        x = leaky_relu(conv(c, "conv_hr", dtype=dtype)(x))
         return conv(3, "conv_out", dtype=dtype)(x)
 
 

@@ -3,6 +3,7 @@
 Source: docs/networks.md 4, "RefVSR-IR"; dissertation Table 5.1.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from restore_jax.models.edvr import Extractor
 from restore_jax.models.iconvsr import REACH, extend_ends, pad_sides
+from restore_jax.models.interface import WINDOW, Interface
 from restore_jax.models.layers import conv
 from restore_jax.models.refvsr import RefVSR
 from restore_jax.models.vsr_layers import each_frame, reverse, scan_frames
@@ -35,6 +37,11 @@ class RefVSRRefill(RefVSR):
 
     refill: bool = True
     keyframe_stride: int = 5
+
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives: whole windows, whose directions see each other."""
+        return replace(super().interface, network="RefVSRRefill", window=2 * WINDOW - 1, engine="windows")
 
     def setup(self):
         if not self.bidirectional:

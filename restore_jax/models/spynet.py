@@ -6,10 +6,10 @@ RefVSR and the other video networks align frames with it (dissertation Eq. 5.3; 
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import Interface, pictures
 from restore_jax.models.layers import conv
 from restore_jax.models.vgg import imagenet_input
 from restore_jax.ops.resize import block_mean, resize_bilinear, resize_bilinear_align_corners
@@ -45,6 +45,11 @@ class SPyNet(nn.Module):
 
     dtype: Any = jnp.float32
 
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("SPyNet", pictures("reference", views=("neighbour",)), output="flow")
+
     @nn.compact
     def __call__(
         self, reference: Float[Array, "b h w 3"], neighbour: Float[Array, "b h w 3"]
@@ -62,9 +67,3 @@ class SPyNet(nn.Module):
             seen = jnp.concatenate([first, warp(second, flow, "border"), flow], -1).astype(self.dtype)
             flow = flow + Level(self.dtype, name=f"level{level}")(seen).astype(jnp.float32)
         return resize_bilinear(flow, h, w) * jnp.array([w / width, h / height])[None, None, None]
-
-    @staticmethod
-    def example_inputs() -> tuple:
-        """Return shapes that `init` may be called with."""
-        frame = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-        return frame, frame

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import Interface, pictures
 from restore_jax.models.layers import conv
 from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import upsample_bicubic
@@ -28,6 +29,11 @@ class SRCNN(nn.Module):
     widths: tuple[int, int] = (64, 32)
     upsampling: str = "matlab"
     dtype: Any = jnp.float32
+
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("SRCNN", pictures("lr"), "vsr", scale=self.scale, engine="stills")
 
     @nn.compact
     def __call__(self, lr: Float[Array, "b h w 3"], train: bool = False) -> dict[str, Array]:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from restore_jax.models.dmenet_layers import SLOPE, batch_norm
-from restore_jax.models.layers import conv
-from restore_jax.models.refvsr_layers import BLOCK_GAIN
+from restore_jax.models.interface import Interface, pictures
+from restore_jax.models.layers import BLOCK_GAIN, conv
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import pixel_shuffle
 
@@ -39,6 +39,11 @@ class SRResNet(nn.Module):
         self.generator = Generator(self.num_feat, self.num_blocks, self.scale, self.dtype)
         if self.critic:
             self.discriminator = Discriminator(self.num_feat, dtype=self.dtype)
+
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("SRResNet", pictures("lr"), "vsr", scale=self.scale, engine="stills", any_size=True)
 
     def __call__(self, lr: Float[Array, "b h w 3"], train: bool = False) -> dict[str, Array]:
         image, features = self.generator(lr.astype(self.dtype), train)

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from restore_jax.models.layers import conv
+from restore_jax.models.interface import Input, Interface
+from restore_jax.models.layers import ResidualChain, conv
 from restore_jax.models.refvsr_alignment import InputNormalisation
-from restore_jax.models.refvsr_layers import ResidualChain
 from restore_jax.models.srresnet import Discriminator
 from restore_jax.models.vgg import VGG19
 from restore_jax.ops.imresize import imresize
@@ -55,9 +54,12 @@ class TTSR(nn.Module):
         if self.critic:
             self.discriminator = Discriminator(self.num_feat // 2, normalised=False, dtype=self.dtype)
 
-    def example_inputs(self) -> tuple:
-        """Return shapes that `init` may be called with."""
-        return jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32), jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        inputs = Input("lr"), Input("ref", SCALE, factor=SCALE // 2)  # as fine as the output, of half the view
+        options = {"scale": SCALE, "references": ("wide",), "reference_scale": float(SCALE), "engine": "stills"}
+        return Interface("TTSR", inputs, "vsr", **options)
 
     def __call__(
         self, lr: Float[Array, "b h w 3"], ref: Float[Array, "b hr wr 3"], train: bool = False

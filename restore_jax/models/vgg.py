@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from restore_jax.models.interface import Interface, pictures
 from restore_jax.ops.convolution import convolution
 
 CONVOLUTIONS = (2, 2, 4, 4, 4)  # number in each block, which a 2x2 max-pool ends
@@ -44,6 +45,11 @@ class VGG19(nn.Module):
     width_divisor: int = 1
     padding: str = "zero"
     dtype: Any = jnp.float32
+
+    @property
+    def interface(self) -> Interface:
+        """What the network takes and gives."""
+        return Interface("VGG19", pictures("x"), output="")
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> dict[str, Float[Array, "b _ _ _"]]:

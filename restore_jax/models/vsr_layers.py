@@ -1,4 +1,4 @@
-"""Parts that EDVR, BasicVSR and IconVSR share (docs/networks.md 5)."""
+"""Parts that EDVR, BasicVSR, IconVSR and RefVSR share (docs/networks.md 5)."""
 
 from typing import Any
 
@@ -7,11 +7,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from restore_jax.models.layers import conv
+from restore_jax.models.layers import ResidualChain, conv
 from restore_jax.ops.filtering import leaky_relu
 from restore_jax.ops.resize import pixel_shuffle, upsample_bilinear
 
 HR_WIDTH = 64  # channels at four times the frame's size, for networks of any width
+
+
+class Trunk(nn.Module):
+    """Aggregates a frame into propagated features: R of Eq. 5.3."""
+
+    features: int
+    count: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, *inputs):
+        x = jnp.concatenate([x.astype(self.dtype) for x in inputs], -1)
+        x = leaky_relu(conv(self.features, "conv_in", dtype=self.dtype)(x))
+        return ResidualChain(self.features, self.count, 0.0, tail=False, dtype=self.dtype, name="blocks")(x)
 
 
 class Upsampler(nn.Module):

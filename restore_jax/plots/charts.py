@@ -15,13 +15,13 @@ MARGIN = 80  # pixels around the axes
 
 
 def check_matplotlib(what: object) -> None:
-    """Raises InputError, naming `what` needs them, unless Matplotlib and adjustText are installed."""
+    """Raise InputError, naming `what` needs them, unless Matplotlib and adjustText are installed."""
     if importlib.util.find_spec("matplotlib") is None or importlib.util.find_spec("adjustText") is None:
         raise InputError(f"{what}: needs Matplotlib: pip install 'restore-jax[plots]'")
 
 
 def draw_precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> np.ndarray:
-    """Draws curves {label: (precision, recall)}, both in [0, 1] (dissertation, Fig. 3.6). Returns (h, w, 3) uint8."""
+    """Draw curves {label: (precision, recall)}, both in [0, 1] (dissertation, Fig. 3.6). Returns (h, w, 3) uint8."""
     figure, axes = _figure(640, 640)
     for colour, (label, (precision, recall)) in zip(itertools.cycle(COLOURS), curves.items(), strict=False):
         order = np.argsort(recall, kind="stable")
@@ -33,7 +33,7 @@ def draw_precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[f
 
 
 def draw_scatter(points: Mapping[str, tuple[float, float | None, float | None]], x: str, y: str) -> np.ndarray:
-    """Draws points {label: (x, measured, printed)}, full where measured, rings where printed. Returns (h, w, 3) uint8.
+    """Draw points {label: (x, measured, printed)}, full where measured, rings where printed. Returns (h, w, 3) uint8.
 
     The x axis is logarithmic if its values differ by more than a factor of two. x, y: names of the axes.
     """
@@ -61,7 +61,7 @@ def draw_scatter(points: Mapping[str, tuple[float, float | None, float | None]],
 
 
 def _figure(width: int, height: int):
-    """Returns (figure, axes): axes of width x height pixels with a grid."""
+    """Return (figure, axes): axes of width x height pixels with a grid."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from restore_jax import losses
+from restore_jax.models import initial_variables
 from restore_jax.models.vgg import VGG19, caffe_input
 from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 from restore_jax.ops.resize import nearest_align_corners
@@ -27,7 +28,7 @@ GENERATOR = ("encoder", "decoder", "refinement", "auxiliary_heads", "calibration
 
 def initial_params(model, key, config):
     """Return initial variables; the encoder starts from VGG19's weights in config.vgg (`weights convert vgg19`)."""
-    variables = jax.jit(lambda key: model.init(key, jnp.zeros((1, 64, 64, 3))))(key)
+    variables = initial_variables(model, key)
     if config.vgg:
         variables = {**variables, "params": {**variables["params"], "encoder": load_for("caffe", config.vgg)}}
     return variables

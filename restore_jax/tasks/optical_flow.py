@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from restore_jax.models import initial_variables
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.warp import warp
 from restore_jax.tasks import to_float
@@ -18,8 +19,7 @@ EPSILON = 1e-2  # pixels: the end-point error is quadratic below it
 
 def initial_params(model, key, config):
     """Return initial parameters."""
-    frame = jnp.zeros((1, 32, 32, 3))
-    return jax.jit(lambda key: model.init(key, frame, frame))(key)
+    return initial_variables(model, key)
 
 
 def inputs(example, key, config):

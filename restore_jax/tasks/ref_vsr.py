@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from restore_jax import losses, metrics
+from restore_jax.models import initial_variables
 from restore_jax.models.vgg import VGG19, imagenet_input
 from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
 from restore_jax.ops.imresize import imresize
@@ -29,8 +30,7 @@ def initial_params(model, key, config):
     config.spynet: weights of the flow network, which is not trained, and from which one for references starts.
     config.vgg: weights of VGG19, from whose first layers matching starts.
     """
-    frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), model.example_inputs())
-    params = jax.jit(lambda key: model.init(key, *frames))(key)["params"]
+    params = initial_variables(model, key)["params"]
     if config.spynet:
         flow = load_into(config.spynet, "spynet", {})["params"]
         params |= {name: flow for name in ("flow_network", "reference_flow") if name in params}

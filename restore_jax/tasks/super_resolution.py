@@ -29,8 +29,7 @@ def initial_params(model, key, config):
     config.vgg: VGG19's weights, from which matching or textures start. config.generator: weights of the network without
     its discriminator, from which both phases start.
     """
-    frames = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), models.example_inputs(model))
-    variables = jax.jit(lambda key: model.init(key, *frames))(key)
+    variables = models.initial_variables(model, key)
     params = dict(variables["params"])
     if config.vgg:
         vgg = load_for("imagenet", config.vgg)

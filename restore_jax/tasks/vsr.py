@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from restore_jax import losses, metrics, weights
+from restore_jax.models import initial_variables
 from restore_jax.ops.resize import upsample_bicubic
 from restore_jax.tasks import to_float
 
@@ -26,7 +27,7 @@ def initial_params(model, key, config):
     queries starts as its encoder of reference queries, which sees frames of the same scale, so that look-ups are
     meaningful from the first step.
     """
-    variables = jax.jit(model.init)(key, jnp.zeros((1, model_frames(model), 32, 32, 3)))
+    variables = initial_variables(model, key)
     if config.spynet:
         flow = weights.load_into(config.spynet, "spynet", {})["params"]
         variables = {"params": {**variables["params"], "flow_network": flow}}
@@ -39,11 +40,6 @@ def initial_params(model, key, config):
         bank = {**bank, "lr_queries": bank["reference_queries"]}
         variables = {"params": {**variables["params"], "bank": bank}}
     return {"params": variables["params"]}
-
-
-def model_frames(model) -> int:
-    """Return how many frames to give `init`: a window's, or two for a network that takes any number."""
-    return getattr(model, "num_frames", 2)
 
 
 def inputs(example, key, config):

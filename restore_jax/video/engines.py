@@ -1,19 +1,18 @@
 """Engines, which restore the frames of a stream: networks taken apart so that nothing is computed twice.
 
-An engine has
-    name, scale
-    multiple: its frames' sides must be multiples of it
-    takes_reference: whether `prepare` is given references
-    behind, stride, ahead: `step` restores `stride` frames and sees so many before and after; at a clip's ends fewer
-    repeats: how often a clip's first frame is repeated before it, and its last one after it
+An engine keeps what it computes of a frame, and restores frames from what is kept of them and those around them:
+
     prepare(frame, reference, before): what is kept of a frame (h, w, 3); `before` is what it gave for the frame before
-    prepare_again(before), if there is much to save: the same where the frame and its reference are those before
+    prepare_again(before): the same where the frame and its reference are those before, if the engine `prepares_again`
     step(prepared, state, at, count): [(image, state), ...] of `count` frames, number `at` and following of what
         `prepare` gave; `state` is what came with the frame before, None at a clip's beginning. Images are
         (s·h, s·w, 3) float32 in [0, 1].
+
+Which engine a network has, its `interface` says by a name of `ENGINES`.
 """
 
 import itertools
+import os
 from typing import Any
 
 import cv2
@@ -21,27 +20,72 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from restore_jax import weights as registry
+from restore_jax import models
 from restore_jax.cache import enable_compilation_cache
 from restore_jax.errors import InputError
+from restore_jax.models.interface import computing_in
+from restore_jax.weights import registry
 
-WINDOW = 7  # frames, for weights of windows or clips whose card does not say
-SCALE = 4  # of the networks without references
+
+class Engine:
+    """What all engines have.
+
+    Attributes:
+      name: of the weights.
+      scale: how many times as large as the frames the images are.
+      multiple: the sides of frames and references must be multiples of it.
+      references: cameras whose frames `prepare` is given, as of `Interface`: a pair of frames if there are two.
+      matched_scale: pixels of the reference for one of the frame, on the same object.
+      behind, stride, ahead: `step` restores `stride` frames, and sees so many before and after; fewer at a clip's ends.
+      repeats: how often a clip's first frame is repeated before it, and its last one after it.
+      prepares_again: whether `prepare_again` saves time.
+    """
+
+    name: str = ""
+    scale: int = 4
+    multiple: int = 1
+    references: tuple[str, ...] = ()
+    matched_scale: float = 2.0
+    behind, stride, ahead, repeats = 0, 1, 0, 0
+    prepares_again: bool = False
+
+    def __init__(self, weights: registry.Restorer, dtype: str = "float32"):
+        enable_compilation_cache()
+        interface = weights.model.interface
+        self.model = computing_in(weights.model, dtype)
+        self.name, self.params = weights.name, jax.device_put(weights.params)
+        self.scale, self.multiple = interface.scale, max(each.multiple for each in interface.inputs)
+        self.references, self.matched_scale = interface.references, interface.reference_scale
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether `prepare` is given references."""
+        return bool(self.references)
+
+    def prepare(self, frame, reference, before):
+        """Keep the frame as it is, or the frame and its reference if the engine takes one."""
+        return (frame, reference) if self.takes_reference else frame
+
+    def prepare_again(self, before):
+        """Keep the same once more."""
+        raise NotImplementedError
+
+    def step(self, prepared, state, at: int, count: int) -> list:
+        """Restore frames."""
+        raise NotImplementedError
+
+    def confidence(self, prepared):
+        """Return the confidence (1, h, w, n) of matching in what `prepare` gave, None if nothing is matched there."""
+        return None
 
 
-class Bicubic:
+class Bicubic(Engine):
     """Enlarges each frame by itself, by cubic interpolation (a = -0.75); needs no weights and no reference."""
 
     name = "bicubic"
-    multiple, takes_reference = 1, False
-    behind, stride, ahead, repeats = 0, 1, 0, 0
 
     def __init__(self, scale: int = 4):
         self.scale = scale
-
-    def prepare(self, frame, reference, before):
-        """Return a frame (h, w, 3) as it is."""
-        return frame
 
     def step(self, prepared, state, at, count):
         """Return [(image, None), ...]."""
@@ -52,20 +96,16 @@ class Bicubic:
         return np.clip(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-class RefVSR:
-    """A RefVSR network with its weights (a `restore_jax.weights.Restorer`); restores the middle of a window."""
+class Cells(Engine):
+    """RefVSR: two recurrent cells walk through a window from both ends, and its middle is restored."""
 
-    takes_reference, stride = True, 1
+    prepares_again = True
 
-    def __init__(self, weights, dtype: str = "float32"):
-        enable_compilation_cache()
-        model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale = weights.name, model.scale
-        self.behind = self.ahead = self.repeats = int(weights.card.get("window", WINDOW)) // 2
-        self.multiple = max(model.multiples)
-        self.references = model.references  # "dual": `prepare` takes a pair (wide, tele)
-        self.matched_scale = 4.0 if self.references == "tele" else 2.0
-        self.params, self.bidirectional = jax.device_put(weights.params), model.bidirectional
+    def __init__(self, weights: registry.Restorer, dtype: str = "float32"):
+        super().__init__(weights, dtype)
+        model = self.model
+        self.behind = self.ahead = self.repeats = window(weights) // 2
+        self.bidirectional = model.bidirectional
         self._prepare, self._flow = _part(model, "prepare"), _part(model, "flow")
         self._first = _part(model, "propagate", direction="forward", carried=False)
         self._onward = _part(model, "propagate", direction="forward", carried=True)
@@ -75,7 +115,7 @@ class RefVSR:
 
     def prepare(self, frame, reference, before):
         """Compute features of a frame and its reference, and flows from and to the frame before."""
-        if self.references == "dual" and not isinstance(reference, tuple):
+        if len(self.references) == 2 and not isinstance(reference, tuple):
             raise InputError(f"weights {self.name}: need two reference videos, of a wide and of a telephoto camera")
         inputs = jax.tree.map(lambda x: jnp.asarray(x)[None], (frame, reference))
         return self._with_flows(self._prepare(self.params, *inputs), before)
@@ -83,6 +123,10 @@ class RefVSR:
     def prepare_again(self, before):
         """Reuse the features, and compute flows between the frame and itself, which are not quite zero."""
         return self._with_flows(before[0], before)
+
+    def confidence(self, prepared):
+        """Return the confidence (1, h, w, n) of matching a frame's references."""
+        return prepared[0].get("confidence")
 
     def _with_flows(self, prepared, before):
         if before is None:
@@ -115,22 +159,13 @@ class RefVSR:
         return [(image, state)]
 
 
-class RefVSRRefill:
+class Windows(Engine):
     """RefVSR-IR on whole windows: its directions see each other, so that windows can share little."""
 
-    takes_reference, stride = True, 1
-
-    def __init__(self, weights, dtype: str = "float32"):
-        enable_compilation_cache()
-        model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale, self.references = weights.name, model.scale, model.references
-        self.behind = self.ahead = self.repeats = int(weights.card.get("window", 2 * WINDOW - 1)) // 2
-        self.multiple, self.matched_scale = (8 if model.mode == "hd" else 8 // model.scale), 2.0
-        self.params, self._restored = jax.device_put(weights.params), jax.jit(model.apply)
-
-    def prepare(self, frame, reference, before):
-        """Return (frame, reference) as they are."""
-        return frame, reference
+    def __init__(self, weights: registry.Restorer, dtype: str = "float32"):
+        super().__init__(weights, dtype)
+        self.behind = self.ahead = self.repeats = window(weights) // 2
+        self._restored = jax.jit(self.model.apply)
 
     def step(self, prepared, state, at, count):
         """Return [(image, state)] of the window's centre `at`; `count` is 1."""
@@ -139,21 +174,19 @@ class RefVSRRefill:
         return [(_image(outputs["image"]), outputs["state"])]
 
 
-class BasicVSR:
-    """A BasicVSR network, with or without memory, on chunks of frames with frames after them for going backward.
+class Chunks(Engine):
+    """BasicVSR, with or without memory, on chunks of frames with frames after them for going backward.
 
     The forward direction is that of the whole clip, as its state is carried. The backward one begins `ahead` frames
     behind a chunk in place of the clip's end, or at the end if that is nearer.
     """
 
-    takes_reference, multiple = False, 1
     behind, stride, ahead, repeats = 0, 16, 28, 0  # seams below 1/255 on two held-out clips
 
-    def __init__(self, weights, dtype: str = "float32"):
-        enable_compilation_cache()
-        model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale = weights.name, SCALE
-        self.params, self._initial = jax.device_put(weights.params), model.initial_state
+    def __init__(self, weights: registry.Restorer, dtype: str = "float32"):
+        super().__init__(weights, dtype)
+        model = self.model
+        self._initial = model.initial_state
         self._flow, self._reconstruct = _part(model, "flow"), _part(model, "reconstruct")
         self._forward, self._backward = _part(model, "propagate"), _part(model, "propagate", direction="backward")
 
@@ -186,29 +219,21 @@ class BasicVSR:
         return results
 
 
-class Clips:
+class Clips(Engine):
     """A network that takes a few frames at once and carries no state.
 
     EDVR's windows have one result. IconVSR's clips overlap, and their strides keep the grid of keyframes.
     """
 
-    takes_reference, multiple = False, 4
-
-    def __init__(self, weights, dtype: str = "float32"):
-        enable_compilation_cache()
-        model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale, self.params = weights.name, SCALE, jax.device_put(weights.params)
-        if hasattr(model, "num_frames"):
-            self.behind = self.ahead = self.repeats = model.num_frames // 2
-            self.stride = 1
+    def __init__(self, weights: registry.Restorer, dtype: str = "float32"):
+        super().__init__(weights, dtype)
+        model, interface = self.model, weights.model.interface
+        if interface.kind == "window":
+            self.behind = self.ahead = self.repeats = window(weights) // 2
         else:
-            self.behind = self.ahead = 2 * model.keyframe_stride
-            self.stride, self.repeats = 4 * model.keyframe_stride, 0
+            self.behind = self.ahead = 2 * interface.period
+            self.stride = 4 * interface.period
         self._restored = jax.jit(lambda params, frames: model.apply(params, frames)["image"])
-
-    def prepare(self, frame, reference, before):
-        """Return a frame (h, w, 3) as it is."""
-        return frame
 
     def step(self, prepared, state, at, count):
         """Return [(image, None), ...]."""
@@ -218,20 +243,12 @@ class Clips:
         return [(_image(images[:, i]), None) for i in range(at, at + count)]
 
 
-class Stills:
-    """A network that restores each frame by itself: SRCNN, SRResNet, RCAN."""
+class Stills(Engine):
+    """Each frame by itself (SRCNN, SRResNet, RCAN), or with its reference (TTSR, DCSR)."""
 
-    takes_reference = False
-    behind, stride, ahead, repeats = 0, 1, 0, 0
-
-    def __init__(self, weights, dtype: str = "float32"):
-        enable_compilation_cache()
-        model = weights.model.clone(dtype=jnp.dtype(dtype))
-        self.name, self.scale = weights.name, getattr(model, "scale", SCALE)
-        self.params = jax.device_put(weights.params)
-        fine = self.takes_reference and self.scale * (2 if getattr(model, "mode", "") == "hd" else 1)
-        # References are as fine as the output, and are cut down to whole pixels of the input.
-        self.multiple, self.matched_scale = fine or 1, float(self.scale)
+    def __init__(self, weights: registry.Restorer, dtype: str = "float32"):
+        super().__init__(weights, dtype)
+        model = self.model
         self._restored = jax.jit(lambda params, *images: model.apply(params, *images)["image"])
 
     def prepare(self, frame, reference, before):
@@ -243,10 +260,13 @@ class Stills:
         return [(_image(self._restored(self.params, *(image[None] for image in prepared[at]))), None)]
 
 
-class ReferencedStills(Stills):
-    """A network that restores each frame with its reference: TTSR, DCSR."""
+ENGINES = {"cells": Cells, "windows": Windows, "chunks": Chunks, "clips": Clips, "stills": Stills}
 
-    takes_reference = True
+
+def window(weights: registry.Restorer) -> int:
+    """Return how many frames a network takes at once: what its weights' card says, if it takes any number."""
+    interface = weights.model.interface
+    return int(weights.card.get("window", interface.window)) if interface.any_window else interface.window
 
 
 def _part(model, method: str, **options):
@@ -262,14 +282,8 @@ def _image(batch) -> np.ndarray:
     return np.clip(image, 0, 1)
 
 
-ENGINES = {
-    **{"RefVSR": RefVSR, "RefVSRRefill": RefVSRRefill, "BasicVSR": BasicVSR, "EDVR": Clips, "IconVSR": Clips},
-    **{"SRCNN": Stills, "SRResNet": Stills, "RCAN": Stills, "TTSR": ReferencedStills, "DCSR": ReferencedStills},
-}
-
-
-def engine(weights: Any = None, referenced: bool = True, dtype: str = "float32", scale: int = 4):
-    """Return the engine for weights by name or path, or what `load` returned; None is the best that ships.
+def engine(weights: Any = None, referenced: bool = True, dtype: str = "float32", scale: int = 4) -> Engine:
+    """Return the engine for weights by name or path, or for what `load` returned; None stands for the best there is.
 
     `referenced`: whether there is a reference video. InputError for weights of another kind of network or scale.
     """
@@ -278,20 +292,18 @@ def engine(weights: Any = None, referenced: bool = True, dtype: str = "float32",
             weights = registry.load("refvsr" if referenced else "basicvsr")
         except InputError:  # none ship
             return Bicubic(scale)
-        if getattr(weights.model, "scale", SCALE) != scale:
+        if weights.model.interface.scale != scale:
             return Bicubic(scale)
-    if isinstance(weights, str) and weights == "bicubic":
-        return Bicubic(scale)
-    if not hasattr(weights, "model"):
+    if isinstance(weights, (str, os.PathLike)):
+        if weights == Bicubic.name:
+            return Bicubic(scale)
         weights = registry.load(weights)
-    kind = ENGINES.get(type(weights.model).__name__.removesuffix("WithMemory"))
-    if kind is None:
-        raise InputError(
-            f"weights {weights.name}: of a network for something else; "
-            "vsr takes refvsr, basicvsr, iconvsr, edvr, ttsr, dcsr, rcan, srresnet, srcnn or bicubic"
-        )
-    if kind.takes_reference and not referenced:
+    interface = weights.model.interface
+    if not interface.engine:
+        taken = ", ".join(models.serving("vsr"))
+        raise InputError(f"weights {weights.name}: of a network for something else; vsr takes {taken} or bicubic")
+    if interface.references and not referenced:
         raise InputError(f"weights {weights.name}: need a reference video, --ref")
-    if (own := getattr(weights.model, "scale", SCALE)) != scale:
-        raise InputError(f"weights {weights.name}: enlarge {own} times, not {scale}")
-    return kind(weights, dtype)
+    if interface.scale != scale:
+        raise InputError(f"weights {weights.name}: enlarge {interface.scale} times, not {scale}")
+    return ENGINES[interface.engine](weights, dtype)

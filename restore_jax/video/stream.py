@@ -18,7 +18,7 @@ from restore_jax import restore, video
 from restore_jax.errors import InputError
 from restore_jax.io.photos import from_float, to_float
 from restore_jax.video import pairing
-from restore_jax.video.engines import engine
+from restore_jax.video.engines import Engine, engine
 
 TILE = 512  # side of the largest square, in pixels of the input, that is computed in one pass
 OVERLAP = 128  # pixels shared by neighbouring tiles, at least
@@ -57,7 +57,7 @@ def super_resolve(
     Yields arrays of the frames' dtype. Raises InputError for frames that do not fit each other, and where one iterable
     is longer than the other.
     """
-    chosen = weights if hasattr(weights, "takes_reference") else engine(weights, references is not None, dtype, scale)
+    chosen = weights if isinstance(weights, Engine) else engine(weights, references is not None, dtype, scale)
     kind = []
     pairs = repeated(_fitted(chosen, _checked(frames, references, kind), fov, gains), chosen.repeats)
     for image, _ in restored(chosen, pairs, tile=tile):
@@ -134,8 +134,7 @@ def repeated(pairs: Iterable, half: int) -> Iterator:
 
 def _fitted(chosen, pairs, fov: float | None, gains) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Fit references to the scale and colours that the network expects, or drop them if it takes none."""
-    scale = getattr(chosen, "matched_scale", MATCHED_SCALE)
-    fov = fov and fov * MATCHED_SCALE / scale
+    fov = fov and fov * MATCHED_SCALE / chosen.matched_scale
     for frame, reference in pairs:
         fits = chosen.takes_reference
         yield frame, fitted_reference(reference, frame.shape[1], chosen.multiple, fov, gains) if fits else None
@@ -201,7 +200,7 @@ class _Tiles:
     def take(self, frame, reference) -> None:
         """Add a frame to the windows; the same array once more is reused."""
         plan, engine = self._plan, self._engine
-        again = frame is self._seen[0] and reference is self._seen[1] and hasattr(engine, "prepare_again")
+        again = frame is self._seen[0] and reference is self._seen[1] and engine.prepares_again
         self._seen = (frame, reference)
         below, right = plan.tops[-1] + plan.height - self._height, plan.lefts[-1] + plan.width - self._width
         padded = np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")  # as interpolation takes it

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from restore_jax.errors import InputError
+from restore_jax.models import serves, serving
 from restore_jax.weights import kept, published
 from restore_jax.weights.building import network
 from restore_jax.weights.files import read_safetensors, sha256
@@ -24,9 +25,6 @@ BEST = {
     **{"ifan": "ifan-small", "dmenet": "dmenet-small", "refvsr": "refvsr-small"},
     **{"basicvsr": "basicvsr-small", "spynet": "spynet-rendered"},
 }
-
-# {verb for a single photograph: the networks whose weights it takes}.
-TAKEN = {"deblur": ("ifan", "dpdnet"), "defocus": ("dmenet",)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +40,12 @@ class Restorer:
 def load(name, verb: str = "") -> Restorer:
     """Weights by the name of a network ("ifan": the best that ships), of shipped weights, or by path of a file.
 
-    verb: a verb of `TAKEN`, which must take the network. Raises InputError if there is no such name or file, if it is
-    damaged, if its parameters do not fit its network, or if the verb does not take the network.
+    verb: "deblur", "defocus" or "vsr", which they must be for. Raises InputError if there is no such name or file, if
+    it is damaged, if its parameters do not fit its network, or if that is none that the verb takes.
     """
     path, params, header = _read(name)
-    if verb and header["model"] not in TAKEN[verb]:
-        takes = ", ".join(TAKEN[verb])
+    if verb and not serves(header["model"], verb):
+        takes = ", ".join(serving(verb))
         raise InputError(f"weights {name}: of a network for something else; {verb} takes {takes}")
     model = _network(path, header, params)
     _check_card(path, header["card"])
