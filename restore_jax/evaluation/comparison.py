@@ -23,7 +23,7 @@ LEARNT = ("ifan", "dpdnet", "dmenet")  # methods of deblurring that take weights
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `compare` measures. `restore-jax evaluate --help` says more.
+    """Options of `compare`; `restore-jax evaluate --help` says more.
 
     subject: one of `SUBJECTS`. data: the name of a dataset, or a folder. methods: none is the subject's own.
     weights: "NAME|FILE", or "METHOD=NAME|FILE" for one of several networks. limit: photographs, or frames of each clip.

@@ -13,7 +13,7 @@ from restore_jax.plots.charts import check_matplotlib
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `fill_in` does. `restore-jax tables --help` says more.
+    """Options of `fill_in`; `restore-jax tables --help` says more.
 
     number: of a table such as "4.2"; None gives an overview of all. data: what to measure on in place of the table's
     own, or with `rendered` photographs to train on. weights: "ROLE=FILE" for rows. limit: photographs, or frames of
