@@ -200,3 +200,54 @@ def test_names_as_long_as_file_systems_take(tmp_path, tiny):
     alike = [result_path(tmp_path / f"{'a' * 240}{letter}.png", "_deblurred", "png") for letter in "bc"]
     assert alike[0] != alike[1]
     assert result_path(tmp_path / "short.png", "_deblurred", "png").name == "short_deblurred.png"
+
+
+# ------------------------------------------------------------------------------------------------- folders of frames
+def frames_of(folder, *arguments):
+    """The exit code of enlarging a folder of frames to another, or to a video."""
+    return cli.main(["vsr", str(folder), *map(str, arguments), "--weights", "bicubic", "--scale", "2"])
+
+
+@pytest.mark.parametrize("name", ["telephone.jpg", "scan.tif", "drawing.png", "deep.heic"])
+def test_frames_carry_what_a_png_holds_and_the_rest_is_named(tmp_path, capsys, name):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    source, carriers = write_source(folder, name)
+    for number in (1, 2):
+        (folder / f"f_{number}{source.suffix}").write_bytes(source.read_bytes())
+    source.unlink()
+    assert frames_of(folder, "-o", out) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{folder}: ")]
+    for number in (1, 2):
+        data = (out / f"frame_{number:06}.png").read_bytes()
+        photo = rio.read_photo(out / f"frame_{number:06}.png")
+        for carrier in carriers:
+            carried, named = CHECKS[carrier](photo, data, 2), any(carrier in line for line in said)
+            assert carried != named, carrier
+    assert frames_of(folder, "-o", tmp_path / "out.mp4") == 0
+    said = "".join(line for line in capsys.readouterr().out.splitlines(True) if line.startswith(f"{folder}: "))
+    words = {"profile": "ICC profile", "alpha": "transparency"}
+    held = {"orientation"} | ({"depth"} if name == "deep.heic" else set())  # 10 bits
+    for carrier in carriers - held:
+        assert words.get(carrier, carrier) in said, carrier
+
+
+def test_a_later_frame_with_more_than_the_first_is_kept_or_named(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    pixels = NOISE16[..., :3] / np.float32(65_535)
+    rio.write_photo(folder / "f_1.png", pixels)
+    rio.write_photo(folder / "f_2.png", pixels, rio.Photo(pixels, alpha=NOISE16[..., 3], bits=16, icc=SRGB))
+    place(folder, "f_3.jpg", motion())
+    place(folder, "f_4.txt", b"some words")
+    assert frames_of(folder, "-o", out) == 0
+    said = capsys.readouterr().out
+    assert f"{folder}: 1 file left out: f_4.txt (a text file, not a photograph)" in said
+    assert f"{folder}: 1 frames were written without film" in said
+    first, second, third = (rio.read_photo(out / f"frame_{number:06}.png") for number in (1, 2, 3))
+    assert (second.bits, second.icc) == (16, SRGB)
+    assert second.alpha.shape == (2 * HEIGHT, 2 * WIDTH)
+    assert (first.alpha, third.alpha) == (None, None)
+    small = rio.to_float(NOISE16[..., :3])
+    large = second.pixels.reshape(HEIGHT, 2, WIDTH, 2, 3).mean((1, 3))
+    assert abs((large - small).mean()) < 0.01

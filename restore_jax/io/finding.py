@@ -32,7 +32,7 @@ def sorted_out(args: Sequence[str | os.PathLike]) -> tuple[list[Path], list[str]
         for path in taken:
             photos.setdefault(os.path.abspath(path), path)
         if others:
-            lines.append(_line(arg, others))
+            lines.append(f"{arg}: {counted(others)}")
     return list(photos.values()), lines
 
 
@@ -64,7 +64,10 @@ def parted(files: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
     """
     photos, others = [], {}
     for path in sorted(files):
-        if path.name[0] == "." or not path.is_file():
+        if path.name[0] == "." or not (path.is_file() or path.is_dir()):
+            continue
+        if path.is_dir():
+            others[path] = "a folder"
             continue
         try:
             if path.suffix.lower() not in SUFFIXES:
@@ -75,8 +78,9 @@ def parted(files: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
     return photos, others
 
 
-def _line(arg: str | os.PathLike, others: dict[Path, str]) -> str:
+def counted(others: dict[Path, str]) -> str:
+    """Say how many files are left out, which, and why: the names of a few."""
     named = [f"{path.name} ({reason})" for path, reason in list(others.items())[:_MOST_NAMED]]
     if len(others) > _MOST_NAMED:
         named.append(f"and {len(others) - _MOST_NAMED} more")
-    return f"{arg}: {len(others)} file{'s' * (len(others) > 1)} left out: {', '.join(named)}"
+    return f"{len(others)} file{'s' * (len(others) > 1)} left out: {', '.join(named)}"

@@ -68,6 +68,17 @@ def output_suffix(path: str | os.PathLike, kind: str) -> str:
     return next(suffix for suffix, format in FORMATS.items() if format == kind)
 
 
+def is_deep(path: str | os.PathLike) -> bool:
+    """Return whether a PNG or TIFF file has more than 8 bits a sample, by its header; False for all other files."""
+    path = Path(path)
+    with _opened(path) as fp, _explained(path, "damaged or truncated"):
+        kind = _format_of(fp, path)
+        if kind == "png":
+            head = fp.read(33)
+            return head[12:16] == b"IHDR" and head[24] > 8
+        return kind == "tiff" and tiff.read_header(fp).bits > 8
+
+
 def writable(kind: str) -> bool:
     """Return whether photographs of that format can be written here."""
     return kind in _ENCODERS and (kind != "heif" or heif.encoder())

@@ -5,6 +5,7 @@ target's kind; what does not fit is named by `left_out`, and nothing is left out
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
@@ -100,6 +101,10 @@ def _left_out_of_folder(clip: Clip, kind: str | None) -> list[str]:
         _, names = fitted(photo, "png")
         return [f"its frames become PNG files without {', '.join(names)}"] if names else []
     names = [name for name, there in (("ICC profile", photo.icc), ("EXIF", photo.exif), ("XMP", photo.xmp)) if there]
+    if photo.bits > 10:
+        names.append("depth beyond 10 bits")
+    plain = dataclasses.replace(photo, alpha=None, bits=8, icc=None, exif=None, xmp=None)
+    names += fitted(plain, "tiff" if photo.format == "png" else "png")[1]  # what is of its own format alone
     return [f"a video holds no {' or '.join(names)} of its frames: left out"] if names else []
 
 

@@ -9,24 +9,21 @@ import numpy as np
 
 from restore_jax import io
 from restore_jax.errors import InputError
+from restore_jax.io import finding
 from restore_jax.video.clips import Clip
-
-_NAMED = 3  # files that a line names, before it only counts them
 
 
 def probe(path: Path, fps: Fraction) -> Clip:
     """Open the pictures of a folder in natural order, at `fps` frames a second. InputError if there are none."""
-    there = [p for p in path.iterdir() if p.name[0] != "."]
-    found = [p for p in there if p.suffix.lower() in io.SUFFIXES and p.is_file()]
+    found, others = finding.parted(path.iterdir())
     if not found:
         raise InputError(f"{path}: holds no frames ({', '.join(io.SUFFIXES)})")
     files = tuple(sorted(found, key=_natural))
     first = io.read_photo(files[0])
     height, width = first.pixels.shape[:2]
     notes = []
-    if others := sorted(p.name for p in set(there) - set(found)):
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        notes.append(f"{', '.join(others[:_NAMED])}{more}: no pictures, left out")
+    if others:
+        notes.append(finding.counted(others))
     if gaps := missing_numbers([p.stem for p in files]):
         notes.append(f"its numbering has gaps: {', '.join(gaps)} missing; frames follow each other without them")
     times = np.arange(len(files)) / float(fps)
@@ -36,7 +33,7 @@ def probe(path: Path, fps: Fraction) -> Clip:
         height,
         Fraction(fps),
         times,
-        bits=16 if first.bits > 8 else 8,
+        bits=16 if first.bits > 8 or any(map(io.is_deep, files)) else 8,
         alpha=first.alpha is not None,
         files=files,
         notes=tuple(notes),

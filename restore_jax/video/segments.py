@@ -18,7 +18,7 @@ import safetensors.numpy
 
 from restore_jax import io, video
 from restore_jax.errors import InputError
-from restore_jax.io import atomic
+from restore_jax.io import atomic, left_out
 from restore_jax.video import still
 from restore_jax.weights.tree import flatten, unflatten
 
@@ -66,6 +66,7 @@ class _FolderPart:
     def __init__(self, path: pathlib.Path, done: int, clip: video.Clip | None, scale: int, first: int):
         self.path, self.number, self.clip, self.scale, self.first = path, done, clip, scale, first
         self.alphas = None
+        self.said = left_out.fitted(io.read_photo(clip.files[0]), "png")[1] if clip is not None and clip.files else ()
         if clip is not None and clip.alpha and not clip.files:
             self.alphas = video.alphas(clip, range(first + done, len(clip)))
 
@@ -84,7 +85,9 @@ class _FolderPart:
             like = dataclasses.replace(like, alpha=next(self.alphas))
         self.number += 1
         like = still.enlarged(like, self.scale)
-        io.write_photo(self.path / f"frame_{self.number:06}.png", io.to_float(frame), like=like)
+        gone = io.write_photo(self.path / f"frame_{self.number:06}.png", io.to_float(frame), like=like)
+        for name in set(gone) - set(self.said):
+            self.clip.mended.setdefault(f"frames were written without {name}", set()).add(self.number)
 
 
 def is_folder(out: str) -> bool:
