@@ -128,7 +128,7 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is_is_not_unpacked(tmp_path
 
 
 # ------------------------------------------------------------------------------------------------------------- colours
-@pytest.mark.parametrize(("height", "matrix"), [(576, 6), (718, 6), (720, 1), (722, 1)])
-def test_a_video_that_names_no_matrix_is_bt709_from_720_lines_on(tmp_path, height, matrix):
-    samples.save(tmp_path / "a.mp4", np.zeros((1, height, 16, 3), np.uint8), matrix=2)
+@pytest.mark.parametrize(("width", "height", "matrix"), [(16, 576, 6), (16, 578, 1), (1278, 16, 6), (1280, 16, 1)])
+def test_a_video_that_names_no_matrix_is_bt709_where_it_is_larger_than_pal(tmp_path, width, height, matrix):
+    samples.save(tmp_path / "a.mp4", np.zeros((1, height, width, 3), np.uint8), matrix=2)
     assert video.probe(tmp_path / "a.mp4").matrix == matrix

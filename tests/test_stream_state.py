@@ -3,14 +3,17 @@
 import json
 import types
 from contextlib import contextmanager
+from fractions import Fraction
 
+import imageio.v3 as iio
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from moving_scene import filmed
 
 import restore_jax as rj
-from restore_jax.video import engines, segments, stream
+from restore_jax import video
+from restore_jax.video import engines, pairing, segments, stream
 from restore_jax.weights import Restorer
 
 
@@ -124,6 +127,33 @@ def test_segments_are_joined_in_their_order(tmp_path):
     out = tmp_path / "out.txt"
     segments.write(out, TARGET, {}, 23, summing(0), lambda done: None, 2)
     assert out.read_text() == expected(0, 23, 2)
+
+
+# ---------------------------------------------------------------------------------------------------------- references
+class Referring(engines.Bicubic):
+    """Gives the reference of each frame, enlarged to its size, in its place."""
+
+    name, scale, takes_reference, stride = "referring", 1, True, 1
+
+    def prepare(self, frame, reference, before):
+        """The frame's size in the reference's one colour."""
+        return np.full_like(frame, reference.mean())
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"), [(0.2, [2, 3, 4, 5, 5]), (-0.1, [0, 0, 1, 2, 3]), (0.0, [0, 1, 2, 3, 4])]
+)
+def test_a_frame_takes_the_reference_of_its_moment(tmp_path, offset, expected):
+    """An offset of .2 s at ten frames a second: the reference of frame n is number n + 2, the last one at the end."""
+    for name in ("wide", "tele"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            iio.imwrite(tmp_path / name / f"{number}.png", np.full((16, 16, 3), 10 * number, np.uint8))
+    wide, tele = (video.probe(tmp_path / name, Fraction(10)) for name in ("wide", "tele"))
+    found = pairing.Pairing(1.0, (0.5, 0.5), (1.0, 1.0, 1.0), 1.0, 1.0, offset)
+    frames = stream.clip_frames(Referring(1), wide, tele, found, 0, 5)
+    assert [round(float(frame.mean()) / 10) for frame, _ in frames(0, None)] == expected
+    assert [round(float(frame.mean()) / 10) for frame, _ in frames(2, None)] == expected[2:]
 
 
 # -------------------------------------------------------------------------------------------------------------- chunks
