@@ -17,6 +17,7 @@ from restore_jax import defocus, io, video
 from restore_jax import weights as registry
 from restore_jax.deblurring import deblurred
 from restore_jax.errors import InputError
+from restore_jax.io import naming
 from restore_jax.video import stream
 from restore_jax.video.enlarge import Options, suffix_for
 from restore_jax.video.enlarge import enlarge as enlarge_files
@@ -106,8 +107,8 @@ class Magnified(NamedTuple):
 def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deblurred:
     """Do what restore-jax deblur and defocus do; weights are names, files or loaded."""
     named = job.folder / photo.name
-    out = named.with_stem(f"{named.stem}_deblurred")
     picture = _read(job, photo)
+    out = naming.result_path(photo, "_deblurred", picture.format, job.folder)
     io.check_writable(out)
     sigma = _sigma(job, photo, picture, map_weights)
     job.status("loading weights")
@@ -128,14 +129,15 @@ def deblur(job: Job, photo: pathlib.Path, weights: Any, map_weights: Any) -> Deb
     )
     defocus.write_colours(files.blur, sigma)
     defocus.write_map(files.map, sigma)
-    io.write_photo(files.photo, result, like=picture)
+    for line in naming.remarks(out.name, io.write_photo(out, result, like=picture), photo, picture.format):
+        job.done(line)
     return files
 
 
 def magnify(job: Job, photo: pathlib.Path, scale: float, map_weights: Any) -> Magnified:
     """Do what restore-jax magnify does."""
-    out = job.folder / f"{photo.stem}_magnified{photo.suffix}"
     picture = _read(job, photo)
+    out = naming.result_path(photo, "_magnified", picture.format, job.folder)
     io.check_writable(out)
     sigma = _sigma(job, photo, picture, map_weights)
     job.status("blurring")
@@ -146,7 +148,8 @@ def magnify(job: Job, photo: pathlib.Path, scale: float, map_weights: Any) -> Ma
         _shown(job.folder / "after.jpg", result),
         out,
     )
-    io.write_photo(files.photo, result, like=picture)
+    for line in naming.remarks(out.name, io.write_photo(out, result, like=picture), photo, picture.format):
+        job.done(line)
     return files
 
 

@@ -16,7 +16,7 @@ LOCK = ".lock"  # the name of the file
 
 
 def temporary(path: Path) -> Path:
-    """A name beside `path` for what is not whole yet."""
+    """Return a name beside `path` for what is not whole yet."""
     return path.with_name(f".restore_jax-{secrets.token_hex(8)}.part")
 
 
@@ -59,7 +59,7 @@ def check_place(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, what: Path) -> Iterator[None]:
-    """Holds a lock in `folder`, which is made if need be; InputError, naming `what`, if another run holds it.
+    """Hold a lock in `folder`, which is made if need be; InputError, naming `what`, if another run holds it.
 
     The lock is let go of by whatever ends the process. `folder` may be removed inside. On a file system
     without locks two runs may go on at once.
@@ -81,7 +81,7 @@ def locked(folder: Path, what: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """With the folder of `path` there, errors of the file system as an InputError."""
+    """Make the folder of `path`, and raise errors of the file system as an InputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield

@@ -12,7 +12,7 @@ _MOST_NAMED = 5  # files in one line
 
 
 def find_photos(args: Sequence[str | os.PathLike]) -> list[Path]:
-    """The photographs that files, folders (what lies directly in them) and globs name: sorted within each, none twice.
+    """Return the photographs that files, folders (not those below them) and globs name: sorted in each, none twice.
 
     In a folder those with a suffix of a photograph are taken, and those whose content is one. "-" is standard input.
     InputError for a missing file, a folder without photographs, a glob without a match.
@@ -21,7 +21,7 @@ def find_photos(args: Sequence[str | os.PathLike]) -> list[Path]:
 
 
 def sorted_out(args: Sequence[str | os.PathLike]) -> tuple[list[Path], list[str]]:
-    """As `find_photos`, and for each folder or glob that holds other files too a line that names them and says why."""
+    """Return the photographs as `find_photos`, and a line for each folder or glob that says what else it holds."""
     photos: dict[str, Path] = {}
     lines = []
     for arg in args:
@@ -37,7 +37,7 @@ def sorted_out(args: Sequence[str | os.PathLike]) -> tuple[list[Path], list[str]
 
 
 def _photos_of(arg: str | os.PathLike) -> tuple[list[Path], dict[Path, str]]:
-    """The photographs, and why each other file is none."""
+    """Return the photographs, and why each other file is none."""
     path = Path(arg).expanduser()
     if not os.fspath(arg):
         raise InputError("photo: an empty name")
@@ -58,7 +58,7 @@ def _photos_of(arg: str | os.PathLike) -> tuple[list[Path], dict[Path, str]]:
 
 
 def parted(files: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Those of the files that are photographs by name or content, sorted, and why each of the others is none.
+    """Return those of the files that are photographs by name or content, sorted, and why each of the others is none.
 
     Names with a dot in front are hidden: macOS leaves such files beside photographs on foreign disks.
     """

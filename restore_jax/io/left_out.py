@@ -1,4 +1,4 @@
-"""What a photograph loses on its way into a format, by name; and the photograph without it, its tags still true."""
+"""The names of what a photograph loses on its way into a format, and the photograph without it, its tags still true."""
 
 import dataclasses
 import struct
@@ -28,7 +28,7 @@ _CHRM = struct.pack(">8L", 31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_00
 
 
 def fitted(photo: Photo, kind: str) -> tuple[Photo, tuple[str, ...]]:
-    """The photograph as a file of format `kind` holds it, and the names of what it has more, or its file had."""
+    """Return the photograph as a file of format `kind` holds it, and the names of what it has more, or its file had."""
     gone = list(photo.left_out)
     photo = _channels(photo, kind, gone)
     photo = _colours(photo, kind, gone)
@@ -68,7 +68,7 @@ def _channels(photo: Photo, kind: str, gone: list[str]) -> Photo:
 
 
 def _colours(photo: Photo, kind: str, gone: list[str]) -> Photo:
-    """The photograph with the tags of its colours as format `kind` says them, for the channels that it will have."""
+    """Return the photograph with its colours tagged as format `kind` tags them, for the channels it will have."""
     icc, cicp, grey = photo.icc, photo.cicp, photo.grey
     if cicp and (2 in cicp or kind not in ("png", "heif")):  # 2: unspecified
         if cicp[1] in _TRANSFERS:
@@ -95,7 +95,7 @@ def _colours(photo: Photo, kind: str, gone: list[str]) -> Photo:
 
 
 def _of_gamma(chunks: dict[bytes, bytes]) -> bytes | None:
-    """The profile of a PNG's gAMA and cHRM chunks; None where they say no more than sRGB, or nonsense."""
+    """Return the profile of a PNG's gAMA and cHRM chunks; None where they say no more than sRGB, or nonsense."""
     try:
         (gamma,) = struct.unpack(">L", chunks[b"gAMA"])
         numbers = [value / 100_000 for value in struct.unpack(">8L", chunks.get(b"cHRM", _CHRM))]
@@ -110,7 +110,7 @@ def _of_gamma(chunks: dict[bytes, bytes]) -> bytes | None:
 
 
 def _extras(photo: Photo, kind: str, gone: list[str]) -> Photo:
-    """The photograph without what only its own format holds."""
+    """Return the photograph without what only its own format holds."""
     extras = photo.extras
     gone += [item.kind for item in extras.get("items", ())]
     gone += ["extended XMP"] if extras.get("extension") else []

@@ -12,7 +12,7 @@ _LONGEST = 255  # bytes of a file's name
 
 
 def result_path(photo: Path, ending: str, kind: str, folder: Path | None = None) -> Path:
-    """NAME_ending.EXT of the photograph `photo`, whose format is `kind`, in `folder` (None: beside it).
+    """Return NAME_ending.EXT of the photograph `photo`, whose format is `kind`, in `folder` (None: beside it).
 
     EXT is the photograph's own where that can be written. The result of standard input is standard output.
     """
@@ -23,7 +23,7 @@ def result_path(photo: Path, ending: str, kind: str, folder: Path | None = None)
 
 
 def shortened(stem: str, ending: str) -> str:
-    """The stem of a name that `ending` follows, cut where the name would be longer than file systems take."""
+    """Return the stem of a name that `ending` follows, cut where the name would be longer than file systems take."""
     name, more = os.fsencode(stem), len(os.fsencode(ending))
     if len(name) + more <= _LONGEST:
         return stem

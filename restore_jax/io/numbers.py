@@ -10,7 +10,7 @@ _FULL = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65_535, np.dtype(bool): 1
 
 
 def to_float(array: np.ndarray) -> np.ndarray:
-    """Pixels of any shape as float32 in [0, 1]: uint8 over 255, uint16 over 65535, bool, or floats already in [0, 1].
+    """Return pixels of any shape as float32 in [0, 1]: uint8 over 255, uint16 over 65535, bool, or floats in [0, 1].
 
     InputError for other types, NaN, infinity, or floats beyond [0, 1] by more than rounding.
     """
@@ -27,7 +27,7 @@ def to_float(array: np.ndarray) -> np.ndarray:
 
 
 def from_float(array: np.ndarray, dtype: Any) -> np.ndarray:
-    """Float pixels of any shape as `dtype` (uint8, uint16 or a float): clipped to [0, 1], scaled, rounded.
+    """Return float pixels of any shape as `dtype` (uint8, uint16 or a float): clipped to [0, 1], scaled, rounded.
 
     `from_float(to_float(x), x.dtype)` is x. InputError for NaN, infinity or another dtype.
     """
@@ -46,7 +46,7 @@ def from_float(array: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:
-    """Least and greatest value. InputError for NaN or infinity."""
+    """Return least and greatest value. InputError for NaN or infinity."""
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     if np.isnan(low):
         raise InputError("image: has NaN (not-a-number) pixels")

@@ -48,7 +48,7 @@ _INSTEAD = {"jxl": ".png", "raw": ".tif", "heif": ".jpg"}  # of formats that can
 
 
 def identify(path: str | os.PathLike) -> str:
-    """The format of a photograph by its content: a value of FORMATS, "jxl" or "raw".
+    """Return the format of a photograph by its content: a value of FORMATS, "jxl" or "raw".
 
     InputError, saying what the file is instead, for anything else.
     """
@@ -58,7 +58,7 @@ def identify(path: str | os.PathLike) -> str:
 
 
 def output_suffix(path: str | os.PathLike, kind: str) -> str:
-    """The suffix for a result of the photograph `path`, whose format is `kind`: its own where that can be written."""
+    """Return the suffix for a result of the photograph `path` of format `kind`: its own where that can be written."""
     own = Path(path).suffix
     known = FORMATS.get(own.lower())
     if known is not None and writable(known):
@@ -85,7 +85,7 @@ def writable(kind: str) -> bool:
 
 
 def read_photo(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Photo:
-    """The photograph in a file of any format in SUFFIXES. InputError, naming the file, for anything else.
+    """Return the photograph in a file of any format in SUFFIXES. InputError, naming the file, for anything else.
 
     `max_pixels`: of a larger one only the header is read.
     """
@@ -97,7 +97,7 @@ def read_photo(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Photo:
 
 
 def read_numbers(path: str | os.PathLike) -> np.ndarray:
-    """The numbers in a .npy file, or the samples of a picture: (h, w) if grey, else (h, w, 3), no alpha.
+    """Return the numbers in a .npy file, or the samples of a picture: (h, w) if grey, else (h, w, 3), no alpha.
 
     Those of a picture are uint8, uint16, or, of a float TIFF, float32 of any range. InputError as for `read_photo`.
     """
@@ -117,7 +117,7 @@ def read_numbers(path: str | os.PathLike) -> np.ndarray:
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """What a regular file holds. InputError, naming it, for anything else."""
+    """Return the bytes of a regular file. InputError, naming it, for anything else."""
     with _opened(Path(path)) as fp:
         return fp.read()
 
@@ -183,7 +183,7 @@ def _assembled(photo: Photo, array: np.ndarray) -> Photo:
 
 
 def _samples(photo: Photo) -> np.ndarray:
-    """(h, w, c) samples to store: one colour channel if the photo is grey, then alpha, then all others."""
+    """Return (h, w, c) samples to store: one colour channel if the photo is grey, then alpha, then all others."""
     dtype = np.dtype({8: np.uint8, 16: np.uint16, 32: np.float32}[photo.bits])
     pixels = photo.pixels.mean(axis=2, keepdims=True) if photo.grey else photo.pixels
     parts = [from_float(pixels, dtype)]
@@ -239,7 +239,7 @@ _ENCODERS = {
 
 
 def _format_of(fp: BinaryIO, path: Path) -> str:
-    """By the content of an open file, which is left at its begin. ValueError for what is no photograph."""
+    """Return the format by an open file's content, and go back to its begin. ValueError for what is no photograph."""
     kind = signatures.identify(fp.read(4096), path.suffix)
     if kind == "tiff" and tiff.is_raw(fp):
         kind = "raw"
@@ -248,7 +248,7 @@ def _format_of(fp: BinaryIO, path: Path) -> str:
 
 
 def _format(path: Path, like: Photo | None = None) -> str:
-    """By the suffix of a file to write; standard output has that of `like`, or what is written instead."""
+    """Return the format by the suffix of a file to write; for standard output that of `like`, or what stands for it."""
     suffix = path.suffix
     if os.fspath(path) == STANDARD:
         suffix = output_suffix("", like.format if like else "png")
@@ -292,13 +292,13 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 @functools.lru_cache(maxsize=1)
 def _all_of(stream: BinaryIO) -> bytes:
-    """What comes from a stream, kept for the next who asks for it."""
+    """Return all that comes from a stream, and keep it for the next who asks."""
     return stream.read()
 
 
 @contextlib.contextmanager
 def _explained(path: Path, trouble: str) -> Iterator[None]:
-    """Any error of a codec as an InputError of one line: with broken files libraries raise whatever they trip over."""
+    """Raise any error of a codec as an InputError of one line: libraries raise whatever they trip over."""
     try:
         yield
     except MemoryError:
@@ -314,7 +314,7 @@ def _explained(path: Path, trouble: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Libraries keep their remarks on odd files to themselves."""
+    """Silence the remarks of libraries on odd files."""
     logger = logging.getLogger("tifffile")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

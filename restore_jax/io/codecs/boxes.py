@@ -6,7 +6,7 @@ Span = tuple[bytes, int, int]  # four letters, and the half-open range of the bo
 
 
 def walk(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Span]:
-    """The boxes between `start` and `end`; a box that is longer than what is there ends with it."""
+    """Return the boxes between `start` and `end`; a box that is longer than what is there ends with it."""
     end = len(data) if end is None else end
     while start + 8 <= end:
         size, kind, body = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8], start + 8
@@ -20,7 +20,7 @@ def walk(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Span]:
 
 
 def inside(data: bytes, *path: bytes) -> Iterator[Span]:
-    """The boxes inside the first box that `path` leads to from the top, such as inside(data, b"meta", b"iprp")."""
+    """Return the boxes inside the first box that `path` leads to from the top: inside(data, b"meta", b"iprp")."""
     start, end = 0, len(data)
     for name in path:
         found = next((span for span in walk(data, start, end) if span[0] == name), None)
@@ -31,5 +31,5 @@ def inside(data: bytes, *path: bytes) -> Iterator[Span]:
 
 
 def top(data: bytes, name: bytes) -> bytes | None:
-    """The body of the first box of that name at the top, or None."""
+    """Return the body of the first box of that name at the top, or None."""
     return next((data[start:end] for kind, start, end in walk(data) if kind == name), None)

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 def header(fp: BinaryIO) -> tuple[str, bool, int]:
-    """Byte order ("<" or ">"), whether it is BigTIFF, and the offset of IFD0. ValueError if it is no TIFF."""
+    """Return byte order ("<" or ">"), whether it is BigTIFF, and the offset of IFD0. ValueError if it is no TIFF."""
     fp.seek(0)
     head = fp.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -48,7 +48,10 @@ def header(fp: BinaryIO) -> tuple[str, bool, int]:
 
 
 def read_ifd(fp: BinaryIO, offset: int, order: str, big: bool = False) -> tuple[dict[int, Entry], int]:
-    """Entries of the directory at `offset` by tag, and the offset of the next one. ValueError if it is cut short."""
+    """Return entries of the directory at `offset` by tag, and the offset of the next one.
+
+    ValueError if it is cut short.
+    """
     count_format, entry_format, inline = ("Q", "HHQ8s", 8) if big else ("H", "HHL4s", 4)
     width = struct.calcsize(order + entry_format)
     start = offset + struct.calcsize(order + count_format)
@@ -74,7 +77,7 @@ def read_ifd(fp: BinaryIO, offset: int, order: str, big: bool = False) -> tuple[
 
 
 def integers(entry: Entry, order: str) -> tuple[int, ...]:
-    """The values of an integer entry. ValueError for other types."""
+    """Return the values of an integer entry. ValueError for other types."""
     letter = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}.get(entry.type)
     if letter is None:
         raise ValueError("not an integer tag")
@@ -82,7 +85,7 @@ def integers(entry: Entry, order: str) -> tuple[int, ...]:
 
 
 def orientation(block: bytes | None) -> int:
-    """The orientation tag, 1 to 8; 1 where there is none or it cannot be read."""
+    """Return the orientation tag, 1 to 8; 1 where there is none or it cannot be read."""
     try:
         order, big, offset = header(io.BytesIO(block or b""))
         entry = read_ifd(io.BytesIO(block), offset, order, big)[0][ORIENTATION]
@@ -93,7 +96,7 @@ def orientation(block: bytes | None) -> int:
 
 
 def upright(block: bytes, width: int, height: int) -> bytes:
-    """The block for upright pixels of `width` x `height`: orientation 1, these sizes, no thumbnail of the old picture.
+    """Return the block for upright pixels of `width` x `height`: orientation 1, these sizes, no thumbnail.
 
     A block that cannot be read is given back as it is.
     """
@@ -118,7 +121,7 @@ def upright(block: bytes, width: int, height: int) -> bytes:
 
 
 def patched(block: bytes, tag: int, value: int) -> bytes:
-    """The TIFF with another value of a tag of its first directory, if it has the tag, once."""
+    """Return the TIFF with another value of a tag of its first directory, if it has the tag, once."""
     out = bytearray(block)
     order, big, offset = header(io.BytesIO(block))
     _overwrite(out, read_ifd(io.BytesIO(block), offset, order, big)[0].get(tag), value, order)
@@ -126,7 +129,7 @@ def patched(block: bytes, tag: int, value: int) -> bytes:
 
 
 def turned(array: Any, orientation: int) -> Any:
-    """A view of the stored (h, w, c) pixels turned as the orientation tag (1 to 8) asks."""
+    """Return a view of the stored (h, w, c) pixels turned as the orientation tag (1 to 8) asks."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     down, right = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
@@ -134,7 +137,7 @@ def turned(array: Any, orientation: int) -> Any:
 
 
 def from_tiff(fp: BinaryIO, structural: Set[int] = frozenset()) -> bytes | None:
-    """A self-contained block of what the TIFF file says about its photograph (not of how its pixels are stored).
+    """Return a self-contained block of what the TIFF file says about its photograph (not of how its pixels are stored).
 
     None if it says nothing. `structural`: more tags to leave out. ValueError if its directory is cut short.
     """
@@ -147,7 +150,7 @@ def from_tiff(fp: BinaryIO, structural: Set[int] = frozenset()) -> bytes | None:
 
 
 def of_resolution(dpi: tuple[float, float]) -> bytes:
-    """A block that says no more than dots per inch, (x, y)."""
+    """Return a block that says no more than dots per inch, (x, y)."""
     tree = {
         tag: Entry(5, 1, struct.pack("<LL", round(value * 1000), 1000), 0)
         for tag, value in zip((RESOLUTION_X, RESOLUTION_Y), dpi, strict=True)
@@ -156,7 +159,10 @@ def of_resolution(dpi: tuple[float, float]) -> bytes:
 
 
 def joined(main: bytes, details: bytes | None, place: bytes | None) -> bytes | None:
-    """One block of three TIFF structures that a file keeps apart: IFD0's, EXIF's and GPS's entries. None if empty."""
+    """Return one block of three TIFF structures that a file keeps apart: IFD0's, EXIF's and GPS's entries.
+
+    None if empty.
+    """
     tree: dict[int, Entry | dict] = {}
     order = "<" if main.startswith(b"II") else ">"
     for tag, block in ((None, main), (EXIF_IFD, details), (GPS_IFD, place)):
@@ -176,13 +182,13 @@ def joined(main: bytes, details: bytes | None, place: bytes | None) -> bytes | N
 
 
 def serialise(tree: Mapping[int, Entry | dict], order: str) -> bytes:
-    """A block of IFD0 entries by tag, values in byte order `order`; a dict stands for a sub-directory."""
+    """Return a block of IFD0 entries by tag, values in byte order `order`; a dict stands for a sub-directory."""
     magic = b"II*\0" if order == "<" else b"MM\0*"
     return magic + struct.pack(order + "L", 8) + directory(tree, order, 8)
 
 
 def directory(tree: Mapping[int, Entry | dict], order: str, offset: int) -> bytes:
-    """The bytes of a directory that will stand at `offset`, its values and sub-directories behind it.
+    """Return the bytes of a directory that will stand at `offset`, its values and sub-directories behind it.
 
     An entry with a value of None points to bytes already in the file, at its position.
     """

@@ -14,7 +14,10 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, c) uint8 or uint16 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, c) uint8 or uint16 pixels, and the fields of a Photo.
+
+    ValueError for what cannot be read.
+    """
     import pillow_heif
 
     fp.seek(0)
@@ -47,14 +50,14 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
 
 
 def encoder() -> bool:
-    """Whether the pillow-heif at hand can write HEIC."""
+    """Return whether the pillow-heif at hand can write HEIC."""
     import pillow_heif
 
     return bool(pillow_heif.libheif_info().get("HEIF"))
 
 
 def encode(array: np.ndarray, said: Mapping[str, Any], cicp: tuple[int, int] | None, extras: Mapping) -> bytes:
-    """A HEIC of (h, w, c) uint8 pixels, or of uint16 ones with 10 or, if extras["depth"] says so, 12 bits."""
+    """Return a HEIC of (h, w, c) uint8 pixels, or of uint16 ones with 10 or, if extras["depth"] says so, 12 bits."""
     import pillow_heif
 
     mode, depth = _MODES[array.shape[2]], 8

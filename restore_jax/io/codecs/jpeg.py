@@ -21,7 +21,7 @@ _TURNED = ("gain map", "depth map")  # pictures that lie on the first one, as it
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, 1 or 3) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, 1 or 3) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
     image = pillow.open_lazily(fp, "jpeg")
     check_size(*image.size)
     fp.seek(0)
@@ -58,7 +58,9 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
 
 
 def encode(array: np.ndarray, said: Mapping[str, Any], extras: Mapping[str, Any]) -> tuple[bytes, tuple[str, ...]]:
-    """A JPEG of (h, w, 1 or 3) uint8 pixels, and what does not fit in it. `said`, `extras`: as `read` gives them.
+    """Return a JPEG of (h, w, 1 or 3) uint8 pixels, and what does not fit in it.
+
+    `said`, `extras`: as `read` gives them.
 
     Quality 95, or the source's own tables where they are finer; colours at full resolution.
     """
@@ -97,7 +99,7 @@ def encode(array: np.ndarray, said: Mapping[str, Any], extras: Mapping[str, Any]
 
 
 def _truthful(packet: bytes, kept: tuple[Item, ...], extension: bool) -> bytes:
-    """The packet without claims of files that are not there, and with the lengths of those that are."""
+    """Return the packet without claims of files that are not there, and with the lengths of those that are."""
     kinds = [item.kind for item in kept]
     claimed = {claim.kind for claim in xmp_packet.claims(packet)[1]}
     gone = {"gain map", "film", *claimed} - set(kinds)
@@ -106,7 +108,7 @@ def _truthful(packet: bytes, kept: tuple[Item, ...], extension: bool) -> bytes:
 
 
 def _kept(items: list[Item], turn: int) -> tuple[tuple[Item, ...], list[str]]:
-    """The items for a picture turned upright, and the kinds of those that go."""
+    """Return the items for a picture turned upright, and the kinds of those that go."""
     kept, gone = [], []
     for item in items:
         if item.kind == "preview":
@@ -122,7 +124,7 @@ def _kept(items: list[Item], turn: int) -> tuple[tuple[Item, ...], list[str]]:
 
 
 def _turned(data: bytes, turn: int) -> bytes:
-    """A JPEG turned as the orientation tag asks, its application segments kept."""
+    """Return a JPEG turned as the orientation tag asks, its application segments kept."""
     image = pillow.open_lazily(io.BytesIO(data), "jpeg")
     array, converted = pillow.decode(image)
     if converted:
@@ -143,7 +145,7 @@ def _refuse_slow(structure: Structure) -> None:
 
 
 def _mended(data: bytes, structure: Structure) -> bytes | None:
-    """The file with the end marker it lacks. None if pixels are missing too.
+    """Return the file with the end marker it lacks. None if pixels are missing too.
 
     They are if the picture depends on what is put where the file ends: a decoder reads on in it.
     """

@@ -44,7 +44,7 @@ class Structure(NamedTuple):
 
 
 def read(data: bytes) -> Structure:
-    """The structure of the first picture in a file."""
+    """Return the structure of the first picture in a file."""
     segments, at = [], 2
     while len(segments) < _MOST_SEGMENTS:
         while data[at : at + 2] == b"\xff\xff":
@@ -71,7 +71,7 @@ def read(data: bytes) -> Structure:
 
 
 def all_scans_begun(data: bytes, structure: Structure) -> bool:
-    """Whether the scans bring every coefficient of every component to its last bit (ITU-T T.81, G.1)."""
+    """Return whether the scans bring every coefficient of every component to its last bit (ITU-T T.81, G.1)."""
     components, bits = set(), {}
     for marker, start, end in structure.segments:
         body = data[start:end]
@@ -86,13 +86,16 @@ def all_scans_begun(data: bytes, structure: Structure) -> bool:
 
 
 def app_segments(data: bytes, structure: Structure, marker: int, prefix: bytes) -> list[bytes]:
-    """The bodies of the APP segments that begin with `prefix`."""
+    """Return the bodies of the APP segments that begin with `prefix`."""
     here = (data[start:end] for found, start, end in structure.segments if found == marker)
     return [body for body in here if body.startswith(prefix)]
 
 
 def items(data: bytes, structure: Structure, packet: bytes | None) -> list[Item]:
-    """The files behind the picture, which together are all that is there, save zeros. `packet`: the picture's XMP."""
+    """Return the files behind the picture, which together are all that is there, save zeros.
+
+    `packet`: the picture's XMP.
+    """
     begin = structure.end
     if begin is None or not data[begin:].strip(b"\0"):
         return []
@@ -108,7 +111,7 @@ def items(data: bytes, structure: Structure, packet: bytes | None) -> list[Item]
 
 
 def with_items(data: bytes, kept: Sequence[Item]) -> bytes:
-    """The JPEG `data` with files behind its picture, and an index of those that were in one."""
+    """Return the JPEG `data` with files behind its picture, and an index of those that were in one."""
     listed = [item for item in kept if item.index is not None]
     if listed:
         at = next(segment.start - 4 for segment in read(data).segments if segment.marker not in range(0xE0, 0xF0))
@@ -124,7 +127,7 @@ def with_items(data: bytes, kept: Sequence[Item]) -> bytes:
 
 
 def segment(marker: int, body: bytes) -> bytes:
-    """A whole segment. `body` is at most 65,533 bytes."""
+    """Return a whole segment. `body` is at most 65,533 bytes."""
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 

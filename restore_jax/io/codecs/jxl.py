@@ -14,7 +14,10 @@ _CHANNELS = {"I": 1, "L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, c) uint8 or uint16 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, c) uint8 or uint16 pixels, and the fields of a Photo.
+
+    ValueError for what cannot be read.
+    """
     try:
         from pillow_jxl import Decoder
     except ImportError as error:
@@ -52,7 +55,7 @@ def _has(data: bytes, kind: bytes) -> bool:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Width and height by the header of the codestream (ISO/IEC 18181-1, SizeHeader)."""
+    """Return width and height by the header of the codestream (ISO/IEC 18181-1, SizeHeader)."""
     if data[:2] != b"\xff\x0a":
         whole = boxes.top(data, b"jxlc")
         parts = [data[start + 4 : end] for kind, start, end in boxes.walk(data) if kind == b"jxlp"]  # a number first

@@ -44,7 +44,7 @@ def check_tables(fp: BinaryIO) -> None:
 
 
 def with_mastering(data: bytes, primaries, luminance, light) -> bytes:
-    """An MP4 file of one H.264 track, its index at its end, with boxes that say how its pictures were mastered.
+    """Return an MP4 file of one H.264 track, its index at its end, with boxes that say how its pictures were mastered.
 
     primaries: (x, y) of red, green, blue and white in 0.00002, or None; luminance: greatest and least in 0.0001 cd/m²,
     or None; light: greatest and greatest average light level in cd/m², or None.
@@ -61,7 +61,7 @@ def with_mastering(data: bytes, primaries, luminance, light) -> bytes:
 
 
 def _inserted(data: bytes, path: list[bytes], boxes: bytes) -> bytes:
-    """The file with `boxes` at the end of the first box along `path`; what lies before that path stays where it is."""
+    """Return the file with `boxes` at the end of the first box along `path`; all before that stays in its place."""
     heads, at, end = [], 0, len(data)
     for name in path:
         while data[at + 4 : at + 8] != name:

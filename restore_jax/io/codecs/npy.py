@@ -7,7 +7,10 @@ import numpy as np
 
 
 def read(fp: BinaryIO, most: int) -> np.ndarray:
-    """The array of a file. ValueError for objects, more than `most` numbers, or another size than the header says."""
+    """Return the array of a file.
+
+    ValueError for objects, more than `most` numbers, or another size than the header says.
+    """
     try:
         version = np.lib.format.read_magic(fp)
     except ValueError as error:

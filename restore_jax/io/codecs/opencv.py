@@ -4,7 +4,7 @@ import numpy as np
 
 
 def decode(data: bytes) -> np.ndarray | None:
-    """(h, w, c) pixels as stored: bit depth, alpha and orientation untouched. None if they cannot be decoded."""
+    """Return (h, w, c) pixels as stored: bit depth, alpha and orientation untouched. None if they cannot be decoded."""
     import cv2
     from cv2.utils import logging
 

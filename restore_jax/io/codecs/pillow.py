@@ -16,7 +16,10 @@ QUALITY = 95
 
 
 def open_lazily(fp: BinaryIO, kind: str) -> Any:
-    """An image of format `kind`, its header read. Not by Image.open, whose limits on size are global and a warning."""
+    """Return an image of format `kind`, its header read.
+
+    Not by Image.open, whose limits on size are global and a warning.
+    """
     from PIL import AvifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
     fp.seek(0)
@@ -30,7 +33,7 @@ def open_lazily(fp: BinaryIO, kind: str) -> Any:
 
 
 def metadata(image: Any) -> dict:
-    """{"icc", "exif", "xmp": bytes or None, "dpi": (x, y) or None} of an open JPEG, WebP or AVIF."""
+    """Return {"icc", "exif", "xmp": bytes or None, "dpi": (x, y) or None} of an open JPEG, WebP or AVIF."""
     info = image.info
     block = (info.get("exif") or b"").removeprefix(b"Exif\0\0") or None
     dpi = info.get("dpi") if info.get("jfif_unit") in (1, 2) else None  # else made up, or EXIF's, which is kept there
@@ -38,7 +41,7 @@ def metadata(image: Any) -> dict:
 
 
 def decode(image: Any) -> tuple[np.ndarray, bool]:
-    """(h, w, c) uint8 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha, and whether inks were made sRGB.
+    """Return (h, w, c) uint8 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha, and whether inks were made sRGB.
 
     They are as stored, but upright for a TIFF. ValueError for colours that are no RGB.
     """
@@ -63,7 +66,7 @@ def decode(image: Any) -> tuple[np.ndarray, bool]:
 
 
 def read_webp(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, 3 or 4) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, 3 or 4) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
     chunks = signatures.riff_chunks(fp)
     image = open_lazily(fp, "webp")
     check_size(*image.size)
@@ -76,7 +79,7 @@ def read_webp(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.
 
 
 def encode_webp(array: np.ndarray, said: Mapping[str, Any], lossless: bool) -> bytes:
-    """A WebP of (h, w, 3 or 4) uint8 pixels, of quality 95 unless lossless. `said` as `metadata` gives it."""
+    """Return a WebP of (h, w, 3 or 4) uint8 pixels, of quality 95 unless lossless. `said` as `metadata` gives it."""
     return saved(
         array,
         "WEBP",
@@ -90,7 +93,7 @@ def encode_webp(array: np.ndarray, said: Mapping[str, Any], lossless: bool) -> b
 
 
 def read_avif(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, c) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, c) uint8 pixels, and the fields of a Photo. ValueError for what cannot be read."""
     image = open_lazily(fp, "avif")
     check_size(*image.size)
     if image.is_animated:
@@ -111,7 +114,7 @@ def read_avif(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.
 
 
 def encode_avif(array: np.ndarray, said: Mapping[str, Any]) -> bytes:
-    """An AVIF of (h, w, 1, 3 or 4) uint8 pixels, of quality 95, colours at full resolution."""
+    """Return an AVIF of (h, w, 1, 3 or 4) uint8 pixels, of quality 95, colours at full resolution."""
     return saved(
         array,
         "AVIF",
@@ -124,7 +127,7 @@ def encode_avif(array: np.ndarray, said: Mapping[str, Any]) -> bytes:
 
 
 def also_holds(data: bytes) -> list[str]:
-    """What an AVIF or HEIC file holds beside its picture, alpha and thumbnails."""
+    """Name what an AVIF or HEIC file holds beside its picture, alpha and thumbnails."""
     found = set()
     for kind, start, end in boxes.inside(data, b"meta", b"iprp", b"ipco"):
         if kind == b"auxC":
@@ -143,7 +146,7 @@ def also_holds(data: bytes) -> list[str]:
 
 
 def saved(array: np.ndarray, kind: str, **options: Any) -> bytes:
-    """The bytes of a file of (h, w, c) uint8 pixels, by Pillow's name of the format."""
+    """Return the bytes of a file of (h, w, c) uint8 pixels, by Pillow's name of the format."""
     from PIL import Image
 
     out = io.BytesIO()
@@ -152,13 +155,13 @@ def saved(array: np.ndarray, kind: str, **options: Any) -> bytes:
 
 
 def _av1_bits(configuration: bytes) -> int:
-    """Bits a sample, by the flags of an AV1 configuration (AV1-ISOBMFF, 2.3.3)."""
+    """Return bits a sample, by the flags of an AV1 configuration (AV1-ISOBMFF, 2.3.3)."""
     high, twelve = configuration[2] >> 6 & 1, configuration[2] >> 5 & 1
     return 8 if not high else 12 if twelve else 10
 
 
 def _rgb_from_cmyk(image: Any) -> Any:
-    """By the file's own profile where it has one: inks without a profile only roughly name colours."""
+    """Convert by the file's own profile where it has one: inks without a profile only roughly name colours."""
     from PIL import ImageCms
 
     try:

@@ -32,7 +32,10 @@ Chunk = tuple[bytes, bytes]
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, c) uint8 or uint16 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, c) uint8 or uint16 pixels, and the fields of a Photo.
+
+    ValueError for what cannot be read.
+    """
     head = fp.read(len(SIGNATURE) + 16 + 25)
     apple = head[len(SIGNATURE) :].startswith(_APPLE)
     width, height, bits, _, _ = read_header(head[:8] + head[24:] if apple else head)
@@ -65,7 +68,7 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
 
 
 def read_header(head: bytes) -> tuple[int, int, int, int, bool]:
-    """(width, height, bits a sample, channels, interlaced) from a file's first 33 bytes."""
+    """Return (width, height, bits a sample, channels, interlaced) from a file's first 33 bytes."""
     if len(head) < 33 or head[12:16] != b"IHDR":
         raise ValueError("truncated in its header")
     width, height, bits, colour, _, _, interlace = struct.unpack(">IIBBBBB", head[16:29])
@@ -75,7 +78,7 @@ def read_header(head: bytes) -> tuple[int, int, int, int, bool]:
 
 
 def read_chunks(data: bytes) -> tuple[list[tuple[bytes, memoryview]], list[bytes]]:
-    """All chunks up to IEND, and the names of those left out for a wrong checksum, which are none that pixels need.
+    """Return all chunks up to IEND, and the names of those left out for a wrong checksum, which pixels do not need.
 
     ValueError for a file that ends before its last pixel, and for a wrong checksum of the others.
     """
@@ -99,7 +102,7 @@ def read_chunks(data: bytes) -> tuple[list[tuple[bytes, memoryview]], list[bytes
 
 
 def metadata(chunks: Sequence[tuple[bytes, memoryview]]) -> dict:
-    """The fields of a Photo that chunks are for, "chunks": others to carry into another PNG, and what is left out."""
+    """Return the fields of a Photo that chunks are for, others under "chunks" for another PNG, and what is left out."""
     found: dict = {"icc": None, "exif": None, "xmp": None, "dpi": None, "cicp": None, "chunks": []}
     left_out = []
     for name, view in chunks:
@@ -133,9 +136,9 @@ def metadata_chunks(
     cicp: tuple[int, int] | None = None,
     others: Iterable[Chunk] = (),
 ) -> list[Chunk]:
-    """The chunks to put between header and pixels; `others` as `metadata` found them. dpi: dots per inch, (x, y).
+    """Return the chunks to put between header and pixels; `others` as `metadata` found them.
 
-    cicp: primaries and transfer by ITU-T H.273.
+    dpi: dots per inch, (x, y). cicp: primaries and transfer by ITU-T H.273.
     """
     chunks = list(others)
     if cicp:
@@ -153,7 +156,7 @@ def metadata_chunks(
 
 
 def decode16(chunks: Sequence[tuple[bytes, memoryview]], data: bytes) -> np.ndarray:
-    """(h, w, c) uint16 pixels of a 16-bit PNG, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha."""
+    """Return (h, w, c) uint16 pixels of a 16-bit PNG, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha."""
     width, height, _, channels, interlaced = read_header(data[:33])
     needed = _pixel_bytes(width, height, 2 * channels, interlaced)
     if not _inflates_to(chunks, needed):  # libpng would say so on stderr
@@ -172,7 +175,7 @@ def decode16(chunks: Sequence[tuple[bytes, memoryview]], data: bytes) -> np.ndar
 
 
 def encode(array: np.ndarray, chunks: Iterable[Chunk] = (), level: int = 6) -> bytes:
-    """A PNG of (h, w, c) uint8 or uint16 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha."""
+    """Return a PNG of (h, w, c) uint8 or uint16 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha."""
     height, width, channels = array.shape
     step = channels * array.dtype.itemsize
     deflate = zlib.compressobj(level)
@@ -192,7 +195,7 @@ def encode(array: np.ndarray, chunks: Iterable[Chunk] = (), level: int = 6) -> b
 
 
 def _paeth(block: np.ndarray, above: np.ndarray, step: int) -> np.ndarray:
-    """Rows of bytes with PNG's Paeth filter (4) applied and named; `above` is the row over the first."""
+    """Return rows of bytes with PNG's Paeth filter (4) applied and named; `above` is the row over the first."""
     now = np.pad(block, ((0, 0), (step, 0))).astype(np.int16)
     up = np.concatenate([np.pad(above, ((0, 0), (step, 0))), now[:-1]]).astype(np.int16)
     left, corner = now[:, :-step], up[:, :-step]
@@ -219,7 +222,7 @@ def _inflate(packed: bytes) -> bytes | None:
 
 
 def _inflates_to(chunks: Sequence[tuple[bytes, memoryview]], size: int) -> bool:
-    """Whether the pixel stream holds `size` bytes, found without holding them."""
+    """Return whether the pixel stream holds `size` bytes, found without holding them."""
     inflate = zlib.decompressobj()
     for name, body in chunks:
         while name == b"IDAT" and len(body) and size > 0:
@@ -231,7 +234,7 @@ def _inflates_to(chunks: Sequence[tuple[bytes, memoryview]], size: int) -> bool:
 
 
 def _whole_stream(chunks: Sequence[tuple[bytes, memoryview]]) -> bool:
-    """Whether the stream of pixels ends, with its checksum, in these chunks; found without holding them."""
+    """Return whether the stream of pixels ends, with its checksum, in these chunks; found without holding them."""
     inflate = zlib.decompressobj()
     try:
         for name, body in chunks:
@@ -244,7 +247,7 @@ def _whole_stream(chunks: Sequence[tuple[bytes, memoryview]]) -> bool:
 
 
 def _pixel_bytes(width: int, height: int, step: int, interlaced: bool) -> int:
-    """Bytes of the filtered rows of an image of `step` bytes a pixel, all seven passes where interlaced."""
+    """Return bytes of the filtered rows of an image of `step` bytes a pixel, all seven passes where interlaced."""
     passes = [(0, 0, 1, 1)]
     if interlaced:
         passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
@@ -256,7 +259,7 @@ def _pixel_bytes(width: int, height: int, step: int, interlaced: bool) -> int:
 
 
 def _with_zlib_header(chunks: Sequence[tuple[bytes, memoryview]], data: bytes) -> list[tuple[bytes, memoryview]]:
-    """The chunks of Apple's variant with a stream of pixels that has zlib's header and checksum."""
+    """Return the chunks of Apple's variant with a stream of pixels that has zlib's header and checksum."""
     width, height, bits, channels, interlaced = read_header(data[:33])
     size = _pixel_bytes(width, height, max(1, channels * bits // 8), interlaced)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -268,7 +271,7 @@ def _with_zlib_header(chunks: Sequence[tuple[bytes, memoryview]], data: bytes) -
 
 
 def _from_apple(array: np.ndarray) -> np.ndarray:
-    """RGB(A) of the variant's pixels, which are BGR, multiplied by alpha."""
+    """Return RGB(A) of the variant's pixels, which are BGR, multiplied by alpha."""
     if array.shape[2] == 3:
         return array[..., ::-1]
     alpha = array[..., 3:].astype(np.uint32)

@@ -30,19 +30,22 @@ Curve = tuple[float, ...]  # (gamma,) or (g, a, b, c, d): (a x + b)^g from d on,
 
 
 def space(profile: bytes | None) -> str:
-    """The colours that a profile is for: "RGB", "GRAY", "CMYK", ..., or "" if it cannot be read."""
+    """Return the colours that a profile is for: "RGB", "GRAY", "CMYK", ..., or "" if it cannot be read."""
     return profile[16:20].decode("ascii", "replace").strip() if profile and len(profile) > 128 else ""
 
 
 def of_code_points(primaries: int, transfer: int) -> bytes | None:
-    """The profile of H.273 primaries and transfer. None where a profile of this kind cannot say them, as for PQ."""
+    """Return the profile of H.273 primaries and transfer.
+
+    None where a profile of this kind cannot say them, as for PQ.
+    """
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         return None
     return matrix(*_PRIMARIES[primaries], curve(_TRANSFERS[transfer]))
 
 
 def matrix(primaries: tuple, white: tuple[float, float], tone: bytes) -> bytes:
-    """The profile of RGB primaries and white, all as (x, y), whose three channels have the tone curve `tone`."""
+    """Return the profile of RGB primaries and white, all as (x, y), whose three channels have the tone curve `tone`."""
     ends = np.array([_xyz(*point) for point in primaries]).T
     columns = ends * np.linalg.solve(ends, _xyz(*white))
     adapted = np.linalg.solve(_BRADFORD, np.diag(_BRADFORD @ _D50 / (_BRADFORD @ _xyz(*white))) @ _BRADFORD)
@@ -50,7 +53,7 @@ def matrix(primaries: tuple, white: tuple[float, float], tone: bytes) -> bytes:
 
 
 def from_grey(profile: bytes) -> bytes | None:
-    """The RGB profile that shows equal channels as the grey profile shows one. None if it has no tone curve."""
+    """Return the RGB profile that shows equal channels as the grey profile shows one. None if it has no tone curve."""
     tone = _tag(profile, b"kTRC")
     if tone is None:
         return None
@@ -60,7 +63,7 @@ def from_grey(profile: bytes) -> bytes | None:
 
 
 def curve(numbers: Curve) -> bytes:
-    """A parametric tone curve, from the file's numbers to light, both in [0, 1]."""
+    """Return a parametric tone curve, from the file's numbers to light, both in [0, 1]."""
     kind = {1: 0, 5: 3}[len(numbers)]
     return b"para\0\0\0\0" + struct.pack(">HH", kind, 0) + b"".join(map(_fixed, numbers))
 

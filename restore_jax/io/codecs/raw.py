@@ -15,7 +15,7 @@ _OF_RAW = {*range(0xC612, 0xC7F0), *range(0xCD2B, 0xCD50), 0x828D, 0x828E}  # DN
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, 3) uint16 pixels, and the fields of a Photo. ValueError for what cannot be read."""
+    """Return upright (h, w, 3) uint16 pixels, and the fields of a Photo. ValueError for what cannot be read."""
     try:
         import rawpy
     except ImportError as error:
@@ -39,7 +39,7 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
 
 
 def _exif(data: bytes) -> bytes | None:
-    """What a file that is a TIFF, or Canon's CR3, says about its photograph."""
+    """Return the EXIF block of a file that is a TIFF, or Canon's CR3; None if there is none."""
     if data[4:8] == b"ftyp":
         return _of_cr3(data)
     try:

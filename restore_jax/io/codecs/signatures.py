@@ -32,7 +32,7 @@ _SIGNATURES = (
 
 
 def identify(head: bytes, suffix: str) -> str:
-    """The format of a file that begins with `head` (up to 4096 bytes of it).
+    """Return the format of a file that begins with `head` (up to 4096 bytes of it).
 
     It is "jpeg", "png", "tiff", "webp", "heif", "avif", "jxl" or "raw". ValueError, saying what it is instead, for
     every other file; `suffix` tells some camera raw files from other TIFFs.
@@ -71,7 +71,7 @@ def identify(head: bytes, suffix: str) -> str:
 
 
 def riff_chunks(fp: BinaryIO) -> set[bytes]:
-    """The names of the chunks of a RIFF file. ValueError if it is shorter than it says."""
+    """Return the names of the chunks of a RIFF file. ValueError if it is shorter than it says."""
     end = fp.seek(0, 2)
     fp.seek(4)
     if int.from_bytes(fp.read(4), "little") + 8 > end:

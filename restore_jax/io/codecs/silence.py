@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def no_stderr() -> Iterator[None]:
-    """Nothing that C libraries write to the process's standard error, past Python, is seen inside."""
+    """Hide what C libraries write to the process's standard error, past Python."""
     try:
         kept = os.dup(2)
     except OSError:  # there is none

@@ -47,7 +47,7 @@ class Header:
 
 
 def read_header(fp: BinaryIO) -> Header:
-    """The header of a TIFF with one photograph in it. ValueError for anything this package does not read."""
+    """Return the header of a TIFF with one photograph in it. ValueError for anything this package does not read."""
     order, big, offset = ifd.header(fp)
     try:
         entries, following = ifd.read_ifd(fp, offset, order, big)
@@ -101,7 +101,7 @@ def read_header(fp: BinaryIO) -> Header:
 
 
 def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarray, dict]:
-    """Upright (h, w, c) uint8, uint16 or float32 pixels, c = 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha, and fields.
+    """Return upright (h, w, c) pixels, uint8, uint16 or float32, c = 1 grey, 2 + alpha, 3 RGB, 4 + alpha, and fields.
 
     The fields are those of a Photo; "samples" holds the channels that are neither. ValueError for what cannot be read.
     """
@@ -131,7 +131,7 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
 
 
 def is_raw(fp: BinaryIO) -> bool:
-    """Whether a TIFF holds what a sensor saw: it is a DNG, or a directory below its first has a colour filter."""
+    """Return whether a TIFF holds what a sensor saw: it is a DNG, or a directory below has a colour filter."""
     try:
         order, big, offset = ifd.header(fp)
         entries, _ = ifd.read_ifd(fp, offset, order, big)
@@ -145,7 +145,10 @@ def is_raw(fp: BinaryIO) -> bool:
 
 
 def decode(fp: BinaryIO, header: Header) -> np.ndarray:
-    """(h, w, c) uint8, uint16 or float32 pixels of all channels, as stored: not turned upright. Of 8 bits and more."""
+    """Return (h, w, c) uint8, uint16 or float32 pixels of all channels, as stored: not turned upright.
+
+    Samples have 8 bits or more.
+    """
     plain = header.compression in (_UNCOMPRESSED, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
     if plain and header.predictor in (1, 2):
         array = _with_tifffile(fp)
@@ -171,7 +174,7 @@ def encode(
     dpi: tuple | None,
     compress: bool,
 ) -> bytes:
-    """A TIFF of (h, w, c) uint8, uint16 or float32 pixels: grey or RGB, then channels as `extra` says (see Header).
+    """Return a TIFF of (h, w, c) uint8, uint16 or float32 pixels: grey or RGB, then channels as `extra` (Header) says.
 
     The EXIF block comes first, as it is, so that all offsets in it stay right; then pixels; then the directory, which
     takes over the entries of the block's own. dpi: dots per inch, (x, y).
@@ -226,7 +229,7 @@ def encode(
 
 
 def _block_entries(block: bytes | None) -> tuple[dict[int, ifd.Entry], bytearray, str]:
-    """The block's entries about the photograph, their values left in place; the file so far; its byte order."""
+    """Return the block's entries about the photograph, their values left in place; the file so far; its byte order."""
     fresh = {}, bytearray(b"II*\0\0\0\0\0"), "<"
     if not block:
         return fresh
@@ -253,7 +256,7 @@ def _strip(rows: np.ndarray, order: str, compress: bool, predict: bool) -> bytes
 
 
 def _pages(fp: BinaryIO, offset: int, order: str, big: bool) -> Iterator[int]:
-    """The NewSubfileType of the directories from `offset` on."""
+    """Return the NewSubfileType of the directories from `offset` on."""
     seen = set()
     while offset and offset not in seen and len(seen) < 1000:
         seen.add(offset)
@@ -303,7 +306,7 @@ def _with_tifffile(fp: BinaryIO) -> np.ndarray:
 
 
 def _with_pillow(fp: BinaryIO, header: Header) -> np.ndarray:
-    """Of 8 bits, with one channel behind the colours: Pillow gives it whole if told that it is alpha."""
+    """Decode 8 bits with one channel behind the colours: Pillow gives it whole if told that it is alpha."""
     fp.seek(0)
     data = ifd.patched(ifd.upright(fp.read(), *header.size), 0x152, 2)
     array, _ = pillow.decode(pillow.open_lazily(io.BytesIO(data), "tiff"))
@@ -311,7 +314,7 @@ def _with_pillow(fp: BinaryIO, header: Header) -> np.ndarray:
 
 
 def _unmultiplied(array: np.ndarray) -> np.ndarray:
-    """Colours that were stored multiplied by alpha, divided by it again, in the array's type."""
+    """Return colours that were stored multiplied by alpha, divided by it again, in the array's type."""
     values = to_float(array)
     values[..., :-1] /= np.maximum(values[..., -1:], np.float32(1e-6))
     return from_float(values, array.dtype)

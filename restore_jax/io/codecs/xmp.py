@@ -25,12 +25,15 @@ class Claim(NamedTuple):
 
 
 def upright(packet: bytes) -> bytes:
-    """The packet with its orientation, attribute or element, set to 1."""
+    """Return the packet with its orientation, attribute or element, set to 1."""
     return re.sub(rb"""(tiff:Orientation(?:=["']|>))[2-8](?=["'<])""", rb"\g<1>1", packet)
 
 
 def claims(packet: bytes | None) -> tuple[int, list[Claim]]:
-    """(bytes of padding behind the picture, files that follow in order). A film of old is the only one, at the end."""
+    """Return (bytes of padding behind the picture, files that follow in order).
+
+    A film of old is the only one, at the end.
+    """
     tree = _parsed(packet)
     if tree is None:
         return 0, []
@@ -48,12 +51,12 @@ def claims(packet: bytes | None) -> tuple[int, list[Claim]]:
 
 
 def extended(packet: bytes | None) -> bool:
-    """Whether the packet says that it goes on in other segments."""
+    """Return whether the packet says that it goes on in other segments."""
     return b"HasExtendedXMP" in (packet or b"")
 
 
 def without(packet: bytes, kinds: Collection[str]) -> bytes:
-    """The packet without claims of "gain map", "film", "depth map", "extended", or other kinds `claims` named."""
+    """Return the packet without claims of these kinds: "extended" XMP, and those that `claims` names."""
     tree = _parsed(packet)
     if tree is None:
         return packet
@@ -82,7 +85,7 @@ def without(packet: bytes, kinds: Collection[str]) -> bytes:
 
 
 def _drop_prefixes(tree: Any) -> None:
-    """Takes away the declarations of those prefixes of other files' claims that nothing uses any more."""
+    """Take away declarations of prefixes that only claims of other files used."""
     nodes = [attribute for node in _elements(tree) for attribute in node.attributes.values()]
     used = {node.prefix for node in [*_elements(tree), *nodes]}
     for node in _elements(tree):
@@ -93,7 +96,7 @@ def _drop_prefixes(tree: Any) -> None:
 
 
 def with_lengths(packet: bytes, lengths: Mapping[str, int]) -> bytes:
-    """The packet with other lengths in bytes of the files of these kinds, and no padding behind the picture."""
+    """Return the packet with other lengths in bytes of the files of these kinds, and no padding behind the picture."""
     tree = _parsed(packet)
     if tree is None:
         return packet
@@ -133,7 +136,7 @@ def _elements(tree: Any) -> list:
 
 
 def _items(tree: Any) -> list:
-    """The elements that describe one file each: Container:Item, or a list entry that holds the fields itself."""
+    """Return the elements that describe one file each: Container:Item, or a list entry that holds the fields itself."""
     return [node for node in _elements(tree) if node.localName == "Item" and _is(node, _GOOGLE)]
 
 
