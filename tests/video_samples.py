@@ -25,25 +25,42 @@ def save(
     fps=FPS,
     *,
     rotation=0,
+    mirrored=False,
     audio=None,
     times=None,
     matrix=1,
+    primaries=2,
+    transfer=2,
     full_range=False,
+    aspect=None,
+    interlaced=False,
     bits=8,
     gop=12,
+    codec="libx264",
+    encoder=None,
     options=None,
 ):
-    """Encodes (n, h, w, 3) uint8 frames as they are stored; `audio` names a codec, `times` are multiples of 1/fps."""
+    """Encodes (n, h, w, 3) uint8 frames as they are stored; `audio` names a codec, `times` are multiples of 1/fps.
+
+    encoder: options of the video's encoder; options: of the format.
+    """
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "4", "g": str(gop), "preset": "veryfast"})
+        encoder = {"x264-params": "tff=1"} if interlaced else encoder or {}
+        encoder = {"crf": "4", "g": str(gop), "preset": "veryfast", **encoder}
+        stream = container.add_stream(codec, rate=fps, options=encoder)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p10le" if bits > 8 else "yuv420p"
         stream.codec_context.colorspace = matrix
         stream.codec_context.color_range = 2 if full_range else 1
         stream.codec_context.time_base = 1 / fps
-        if rotation:
-            stream.set_display_rotation(rotation)
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = primaries, transfer
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        if interlaced:
+            stream.codec_context.flags |= 1 << 18 | 1 << 29  # interlaced transform and motion
+        if rotation or mirrored:
+            stream.set_display_rotation(rotation, hflip=mirrored)
         sound = None
         if audio:
             sound = container.add_stream(audio, rate=48000, layout="mono")

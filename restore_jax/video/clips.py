@@ -35,7 +35,8 @@ class Clip:
     bits: 8, or 16 for all deeper ones. matrix, primaries, transfer: numbers of ITU-T H.273, 2 is unspecified; matrix
     is what the pixels were read by. full_range: whether Y, Cb and Cr use all their codes. aspect: of a stored pixel,
     width over height. interlaced: frames are deinterlaced on reading. alpha: frames are partly transparent.
-    audio: codec of the best sound track, or None. files: of a folder.
+    damaged: the file is known to be so, or ends early. audio: codec of the best sound track, or None.
+    files: of a folder.
     notes: sentences on what of the file is left out or mended. mended: what reading had to mend, by the numbers of
     frames; it grows as frames are read.
     """
@@ -54,6 +55,7 @@ class Clip:
     aspect: Fraction = Fraction(1)
     interlaced: bool = False
     alpha: bool = False
+    damaged: bool = False
     hdr: HDR | None = None
     audio: str | None = None
     pts: np.ndarray | None = None
@@ -95,8 +97,8 @@ class Clip:
         return ", ".join(f"{len(numbers)} {what}" for what, numbers in self.mended.items())
 
     def frames_between(self, start: float, end: float | None) -> tuple[int, int]:
-        """Return the first frame from `start` seconds on, and the one after the last before `end`, to half a frame."""
-        half = 0.5 / float(self.fps)
+        """Return the first frame from `start` seconds on, and the one after the last before `end`, to half a step."""
+        half = 0.5 * min(np.diff(self.times), default=1 / float(self.fps))
         stop = len(self) if end is None else int(np.searchsorted(self.times, end - half))
         return int(np.searchsorted(self.times, start - half)), stop
 

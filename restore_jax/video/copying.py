@@ -6,6 +6,7 @@ target's kind; what does not fit is named by `left_out`, and nothing is left out
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
@@ -33,6 +34,10 @@ _PLAIN_TAGS = frozenset(
     )
 )
 _TEXT = {"mov": "mov_text", "mp4": "mov_text", "matroska": "subrip"}  # kind of text subtitles that a format holds
+_QUICKTIME = {  # languages that QuickTime knows by other codes of ISO 639-2
+    **{"deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "sqi": "alb", "mkd": "mac", "hye": "arm"},
+    **{"kat": "geo", "mya": "bur", "bod": "tib", "cym": "wel", "eus": "baq", "fre": "fra", "cze": "ces", "rum": "ron"},
+}
 _PREROLL = Fraction(1, 40)  # seconds of sound before its beginning that decoders want to have seen
 _BEHIND = 10  # seconds behind the end of what is copied that packets are still sought, as tracks are not interleaved
 _LONG = 30  # seconds into a file from which on it is not read from its beginning
@@ -142,9 +147,16 @@ def _way(track, kind: str | None) -> str | None:
 
 def _like(target, track):
     new = target.add_stream_from_template(track)
-    new.metadata.update(_kept(track.metadata, _TRACK_TAGS))
-    new.disposition = track.disposition
+    _describe(target, track, new)
     return new
+
+
+def _describe(target, track, new) -> None:
+    """Gives the track `new` of the target what the source says about it."""
+    new.metadata.update(_kept(track.metadata, _TRACK_TAGS))
+    if target.format.name == "mov" and (language := _QUICKTIME.get(new.metadata.get("language"))):
+        new.metadata["language"] = language
+    new.disposition = track.disposition
 
 
 def _kept(tags: dict[str, str], without: set[str]) -> dict[str, str]:
@@ -188,6 +200,9 @@ def copied(clip: Clip, extent: Span, out: Path, target, picture) -> Iterator[Ite
     with containers.opened(clip.path) as source:
         video = containers.picture(source, clip.path)
         picture.metadata.update(_kept(video.metadata, _TRACK_TAGS))
+        since = round((extent.origin + extent.lead - clip.start) * clip.fps)
+        for key in [key for key in picture.metadata if key.lower() == "timecode"]:
+            picture.metadata[key] = later_timecode(picture.metadata[key], since, clip.fps)
         picture.disposition = video.disposition
         new = {}
         for track in list(_others(source, clip)):
@@ -203,6 +218,21 @@ def copied(clip: Clip, extent: Span, out: Path, target, picture) -> Iterator[Ite
             with contextlib.suppress(av.error.FFmpegError):
                 source.seek(int((extent.origin - _BEHIND) * av.time_base))
         yield _packets(source, tracks, new, extent, kind) if tracks else iter(())
+
+
+def later_timecode(code: str, frames: int, fps: Fraction) -> str:
+    """The SMPTE timecode HH:MM:SS:FF, or HH:MM:SS;FF with drop frames, so many frames later; others stay the same."""
+    match = re.fullmatch(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)", code)
+    if not match or not frames:
+        return code
+    hours, minutes, seconds, mark, number = (part if part in ":;." else int(part) for part in match.groups())
+    rate, minutes = round(fps), 60 * hours + minutes
+    skips = 0 if mark == ":" else rate // 15  # numbers that each minute skips at its beginning, but every tenth
+    count = (60 * minutes + seconds) * rate + number - skips * (minutes - minutes // 10) + frames
+    tens, rest = divmod(count, 600 * rate - 9 * skips)
+    count += skips * (9 * tens + max(0, rest - skips) // (60 * rate - skips))
+    seconds, number = divmod(count, rate)
+    return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{number:02}"
 
 
 def _packets(source, tracks, new: dict, extent: Span, kind: str) -> Iterator:
@@ -264,8 +294,7 @@ def _text_track(target, track, kind: str):
     new = target.add_stream(codec)
     new.codec_context.subtitle_header = header or _ASS
     new.time_base = track.time_base
-    new.metadata.update(_kept(track.metadata, _TRACK_TAGS))
-    new.disposition = track.disposition
+    _describe(target, track, new)
     return new
 
 

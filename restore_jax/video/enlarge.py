@@ -21,7 +21,7 @@ from restore_jax.errors import InputError
 from restore_jax.io import naming, photos
 from restore_jax.report import Report, Reporter
 from restore_jax.version import __version__
-from restore_jax.video import adaptation, engines, pairing, segments, still, stream
+from restore_jax.video import adaptation, engines, pairing, pipes, segments, still, stream
 
 SAY_EVERY = 10  # seconds between lines about progress where there is no terminal
 WITH_MEMORY = "basicvsr-memory-small"  # the weights for `memory` where none are named
@@ -32,9 +32,10 @@ MEMORY_FRAMES = 20  # frames of the reference that the memory learns unless told
 class Options:
     """The inputs, method and output of `enlarge`. `restore-jax vsr --help` says more.
 
-    wide, reference: paths of videos, of folders of PNG or JPEG frames, or with `image` of photographs; the reference is
-      of the longer lens, None if there is none.
-    out: .mp4, .mov or .mkv, or a folder for PNG frames, or with `image` a photograph; None is `default_out`.
+    wide, reference: paths of videos, of folders of frames, or with `image` of photographs; the reference is of the
+      longer lens, None if there is none. "-" for `wide` is standard input.
+    out: .mp4, .mov or .mkv, or a folder for PNG frames, or with `image` a photograph; "-" is standard output, to which
+      a video is written as Matroska; None is `default_out`.
     weights: a name or a file, "bicubic", or None for the best that ships. scale: that of the weights, 2 or 4.
     start, end: seconds into `wide`; None is its end. fps: frames a second of folders of frames.
     fov: how many times as wide the view of `wide` is; offset: seconds by which the reference shows a moment later.
@@ -132,7 +133,11 @@ def enlarge(options: Options, reporter: Reporter | None = None) -> pathlib.Path:
         if options.out is None:
             options = dataclasses.replace(options, out=default_out(options))
         _check_out(options)
-        (_enlarge_image if options.image else _enlarge_video)(options, reporter)
+        if options.image:
+            _enlarge_image(options, reporter)
+        else:
+            with pipes.in_files(options.wide, options.out) as (wide, out):
+                _enlarge_video(dataclasses.replace(options, wide=wide, out=out), reporter)
     finally:
         reporter.clear()
     return pathlib.Path(options.out)
@@ -143,9 +148,12 @@ def default_out(options: Options) -> str:
     wide = pathlib.Path(options.wide)
     if options.image:
         return str(naming.result_path(wide, "_enlarged", io.identify(wide)))
+    if options.wide == photos.STANDARD:
+        return photos.STANDARD
     if wide.is_dir():
         return str(wide.absolute().with_name(f"{wide.absolute().name}_enlarged"))
-    return str(wide.with_name(f"{wide.stem}_enlarged{suffix_for(video.probe(wide), wide.suffix.lower())}"))
+    ending = f"_enlarged{suffix_for(video.probe(wide), wide.suffix.lower())}"
+    return str(wide.with_name(f"{naming.shortened(wide.stem, ending)}{ending}"))
 
 
 def suffix_for(clip: video.Clip, first: str = ".mp4") -> str:
@@ -183,7 +191,7 @@ def _check(options: Options) -> None:
 
 def _check_out(options: Options) -> None:
     """Refuse to write over an input."""
-    if options.image and options.out == photos.STANDARD:
+    if options.out == photos.STANDARD:
         return
     inputs = [os.path.realpath(path) for path in (options.wide, options.reference) if path]
     if os.path.realpath(options.out) in inputs:
@@ -199,7 +207,7 @@ def _enlarge_video(options: Options, reporter: Reporter) -> None:
     folder = segments.is_folder(options.out)
     for clip, lost in ((wide, video.left_out(wide, None if folder else out)), (reference, [])):
         for note in () if clip is None else (*clip.notes, *lost):
-            reporter.done(f"{clip.path}: {note}")
+            reporter.done(f"{pipes.shown(clip.path)}: {note}")
     first, stop = _frame_range(options, wide)
     learnt, engine = None, None if options.memory else _engine(options, reporter)
 
@@ -230,9 +238,9 @@ def _enlarge_video(options: Options, reporter: Reporter) -> None:
     segments.write(out, target, job, stop - first, frames, progress, length)
     for clip in (wide,) if reference is None else (wide, reference):
         if mended := clip.mended_frames():
-            reporter.done(f"{clip.path}: {mended}")
+            reporter.done(f"{pipes.shown(clip.path)}: {mended}")
     size = f"{engine.scale * wide.width}x{engine.scale * wide.height}"
-    reporter.done(f"{options.out}  {size}, {stop - first} frames, {time.monotonic() - began:.1f} s")
+    reporter.done(f"{pipes.shown(options.out)}  {size}, {stop - first} frames, {time.monotonic() - began:.1f} s")
 
 
 def _enlarge_image(options: Options, reporter: Reporter) -> None:

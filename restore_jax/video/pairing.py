@@ -136,13 +136,13 @@ def covered(wide: video.Clip, reference: video.Clip, indices: np.ndarray, offset
 # ------------------------------------------------------------------------------------------------------------- time
 def find_offset(wide: video.Clip, reference: video.Clip, first: int = 0, fov: float | None = None):
     """Find (offset in seconds, confidence) of two videos, both looked at in steps of one wide frame."""
-    count = min(len(wide) - first, FRAMES)
     step = 1 / float(wide.fps)
+    count = min(round((wide.times[-1] - wide.times[first]) / step) + 1, FRAMES)
     # The reference is looked at around the same moment of the files: phones are started within seconds.
     begin = max(0.0, min(wide.times[first], reference.times[-1]) - FRAMES * step / 4)
     moments = begin + step * np.arange(count + FRAMES // 2)
     partners = nearest(reference, moments[moments <= reference.times[-1] + step / 2])
-    wide_thumbs = _thumbs(wide, range(first, first + count))
+    wide_thumbs = _thumbs(wide, nearest(wide, wide.times[first] + step * np.arange(count)))
     reference_thumbs = _thumbs(reference, partners)
     if min(len(wide_thumbs), len(reference_thumbs)) < MIN_SHARED:
         return 0.0, 0.0

@@ -16,6 +16,7 @@ from restore_jax.video import containers, folders, reading, timing
 from restore_jax.video.clips import FOLDER_FPS, HDR, Clip, upright
 
 _MATRICES = (1, 4, 5, 6, 7, 9)  # ITU-T H.273: BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020
+_RAW = ("h264", "hevc", "m4v", "mpegvideo")  # formats without times: those that FFmpeg gives are its own invention
 _LONGEST = 60  # seconds that a last frame is believed to be shown
 _STEADY = 16  # frames that come as their packets promise, until the rest is believed to
 _UPRIGHT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)  # the display matrix that changes nothing
@@ -44,6 +45,7 @@ class _Header(NamedTuple):
     alpha: bool
     interlaced: bool
     hidden: bool
+    raw: bool
     audio: str | None
 
 
@@ -107,7 +109,7 @@ def probe(path, fps: Fraction = FOLDER_FPS) -> Clip:
         named = header.seconds and header.seconds > seconds + 2 * last
         notes.append(f"ends early: {seconds:.2f} s" + (f" of the {header.seconds:.2f} s it names" if named else ""))
     if packets.damaged:
-        notes.append(f"{packets.damaged} damaged frames are shown as far as they can be decoded")
+        notes.append(f"{packets.damaged} damaged frame{'s' * (packets.damaged > 1)}, shown as far as decodable")
     if head.interlaced or header.interlaced:
         notes.append("interlaced: its frames are deinterlaced (bwdif)")
     lost = dict.fromkeys(text for kind, text in _SIDE_DATA.items() if kind in head.side_data)
@@ -131,6 +133,7 @@ def probe(path, fps: Fraction = FOLDER_FPS) -> Clip:
         aspect=header.aspect,
         interlaced=head.interlaced or header.interlaced,
         alpha=any(component.is_alpha for component in frame.format.components),
+        damaged=early or packets.damaged > 0,
         hdr=_hdr(frame),
         audio=header.audio,
         pts=found.times if found.sought else None,
@@ -157,6 +160,7 @@ def _header(container, stream) -> _Header:
         alpha and "libvpx-vp9" in av.codecs_available,
         context.field_order > 1,  # FFmpeg's AV_FIELD_PROGRESSIVE is 1, 0 is unknown
         context.name in ("vp8", "vp9", "av1"),
+        container.format.name in _RAW,
         audio and (audio.codec_context.name if audio.codec_context else "unknown"),
     )
 
@@ -202,7 +206,7 @@ def _decoded(path: Path, header: _Header, expected=None, start: int | None = Non
 
 def _presented(path: Path, header: _Header, packets: _Packets, head: _Frames) -> tuple[_Times, list[str]]:
     """Return the times of the frames that a player shows, and notes on others."""
-    if None not in packets.pts and None not in head.pts:
+    if not header.raw and None not in packets.pts and None not in head.pts:
         expected = np.unique(packets.pts)
         reached = expected[expected <= max(head.pts)]
         missing = np.setdiff1d(reached, head.pts)
@@ -215,7 +219,7 @@ def _presented(path: Path, header: _Header, packets: _Packets, head: _Frames) ->
     damaged = lost > 0 and not header.hidden and not frames.interlaced
     notes = [_left_out(lost, "of it are damaged")] if damaged else []
     for times, sought in ((frames.pts, True), (frames.dts, False)):
-        if None not in times and len(times) > 0:
+        if None not in times and not header.raw:
             times = np.array(times, np.int64)
             if (np.diff(times) >= (0 if sought else 1)).all():
                 return _Times(np.unique(times), header.base, sought), notes

@@ -84,7 +84,7 @@ def _decoded(clip: Clip, first: int, target: int | None) -> Iterator[tuple[int, 
         if target is not None:
             before = max(0, target - 1) if clip.interlaced else target  # whose lines a deinterlacer takes
             container.seek(int(clip.pts[before]), stream=stream, backward=True)
-        numbered = _counted(clip, decoded(container, stream, clip.alpha), first - clip.interlaced)
+        numbered = _counted(clip, decoded(container, stream, clip.alpha, clip.damaged), first - clip.interlaced)
         if clip.interlaced:
             numbered = _deinterlaced(numbered, stream)
         last = first - 1
@@ -107,9 +107,12 @@ def _counted(clip: Clip, source, first: int) -> Iterator[tuple[int, av.VideoFram
             yield index, frame
 
 
-def decoded(container, stream, alpha: bool = False) -> Iterator[av.VideoFrame]:
-    """Yield the frames of a stream that can be decoded; damaged packets are skipped."""
-    stream.thread_type = "AUTO"
+def decoded(container, stream, alpha: bool = False, damaged: bool = True) -> Iterator[av.VideoFrame]:
+    """Yield the frames of a stream that can be decoded; damaged packets are skipped.
+
+    Of a `damaged` stream one frame is decoded after the other: where several are at once, one takes others with it.
+    """
+    stream.thread_type = "SLICE" if damaged else "AUTO"
     decoder = stream.codec_context
     if alpha and decoder.name in ("vp8", "vp9"):  # FFmpeg's own decoders of these leave alpha out
         decoder = av.CodecContext.create(f"libvpx-{decoder.name}".replace("-vp8", ""), "r")

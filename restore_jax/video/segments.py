@@ -18,7 +18,7 @@ import safetensors.numpy
 
 from restore_jax import io, video
 from restore_jax.errors import InputError
-from restore_jax.io import atomic, left_out
+from restore_jax.io import atomic, left_out, naming
 from restore_jax.video import still
 from restore_jax.weights.tree import flatten, unflatten
 
@@ -127,7 +127,7 @@ def write(
     Raises InputError if `out` cannot be written, or is being written by another run, or if it comes from `frames`: then
     no part is left, as going on would meet it again.
     """
-    parts = out.with_name(out.name + ".parts")
+    parts = out.with_name(naming.shortened(out.name, ".parts") + ".parts")
     counts = [min(length, total - first) for first in range(0, total, length)]
     paths = [parts / f"{number:05}{target.suffix}" for number in range(len(counts))]
     with atomic.writing(out), atomic.locked(parts, out):

@@ -25,7 +25,7 @@ def on_grid(pts: np.ndarray, base: Fraction, named: Iterable[Fraction | None]) -
             numbers = np.rint(since * float(base * rate)).astype(np.int64)
             error = np.abs(numbers / float(rate) - since * float(base)).max()
             # Each time is rounded to the base, and so is the first one, from which they count.
-            if error <= 1.01 * float(base) and (np.diff(numbers) > 0).all():
+            if error <= min(1.01 * float(base), 0.25 / float(rate)) and (np.diff(numbers) > 0).all():
                 return numbers, 1 / Fraction(rate)
     else:
         rate = next((Fraction(rate) for rate in named if rate and 0 < rate <= MOST), None)
