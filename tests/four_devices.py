@@ -1,4 +1,4 @@
-"""What ten steps and an evaluation give on meshes of 1, 2 and 4 CPU devices; `python -m tests.four_devices`: JSON.
+"""Ten steps and an evaluation on meshes of 1, 2 and 4 CPU devices; `python -m tests.four_devices` prints JSON.
 
 A process of its own, because the number of CPU devices is fixed when JAX starts.
 """

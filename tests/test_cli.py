@@ -57,7 +57,7 @@ def photo(tmp_path):
 
 
 def expected(path, weights_file):
-    """What the command should write for an 8-bit RGB photo, by the Python interface."""
+    """Return what the command should write for an 8-bit RGB photo, by the Python interface."""
     return deblur(iio.imread(path), weights=weights_file)
 
 

@@ -190,7 +190,7 @@ def test_a_killed_run_goes_on_with_the_same_result(tmp_path, capsys):
 
 
 def test_python_does_what_the_command_does(pair, tmp_path):
-    """Of two paths, going on where the command was killed."""
+    """Paths in Python give what the command gives, going on where the command was killed."""
     arguments = ["vsr", pair[0], "--ref", pair[1], "--weights", "bicubic"]
     assert cli.main([*arguments, "-o", str(tmp_path / "whole.mp4"), "--quiet"]) == 0
     out = tmp_path / "out.mp4"

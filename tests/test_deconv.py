@@ -123,7 +123,7 @@ def test_guards_of_every_width_leave_no_seams(photo):
 
 
 def test_a_smaller_blur_takes_fewer_tiles():
-    """Of 128 pixels a ramp of 8 and two guards are not the tile's own; the ramp reaches beyond the borders."""
+    """A ramp of 8 and two guards of a tile's 128 pixels are not its own; the ramp reaches beyond the borders."""
     for sigma, own in ((1.0, 104), (2.5, 96), (3.5, 88), (4.5, 80)):
         tiles = int(deconv.count_tiles(jnp.full((96, 440), sigma)))
         assert tiles == np.ceil((96 + 8) / own) * np.ceil((440 + 8) / own)

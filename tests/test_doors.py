@@ -18,7 +18,7 @@ from restore_jax.weights import registry
 
 # ---------------------------------------------------------------------------------------------------------- the page
 def status(root, method, path, body=b""):
-    """What the gate answers, "passed" if it lets the request pass."""
+    """Return the gate's answer, "passed" if it lets the request pass."""
     sent = []
 
     async def app(scope, receive, send):

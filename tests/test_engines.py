@@ -120,7 +120,7 @@ def test_a_network_of_stills_restores_every_frame_by_itself(clip):
 
 
 def test_a_network_of_pairs_takes_references_as_fine_as_its_result(clip):
-    """Of half the field of view and the frames' size, so enlarged twice, and cut to multiples of 4."""
+    """References with half the field of view and the frames' size are enlarged twice and cut to multiples of 4."""
     weights = tiny("dcsr", num_feat=4, num_blocks=(1, 1, 1), scale=4)
     (found,) = rj.super_resolve(clip[:1], clip[1:2], weights=engines.engine(weights), fov=2.0)
     reference = np.clip(cv2.resize(clip[1], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), 0, 1)
@@ -140,7 +140,7 @@ def test_weights_that_restore_no_video():
 
 
 def test_memory_does_not_grow_with_the_length_of_a_stream(basicvsr, monkeypatch):
-    """What JAX holds after a chunk is what it held a few chunks before."""
+    """JAX holds as much after a chunk as a few chunks before."""
     monkeypatch.setattr(basicvsr, "stride", 2)
     monkeypatch.setattr(basicvsr, "ahead", 2)
     frame = filmed(1, size=(22, 17))[0].astype(np.float32) / 255

@@ -38,7 +38,7 @@ def write_png(path, array):
 
 
 def estimated(image):
-    """What the stand-in for every method finds: 4 px times the red channel."""
+    """Return the stand-in's estimate for every method: 4 px times the red channel."""
     return 4 * np.asarray(image)[..., 0].astype(np.float32)
 
 

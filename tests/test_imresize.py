@@ -72,13 +72,13 @@ def test_eight_bits_are_rounded_after_each_pass(scale):
 
 
 def test_halves_round_up():
-    """Of 1/2 the weights are -3, -9, 29, 111, 111, 29, -9, -3 of 256; every second of them make one half."""
+    """Weights for 1/2 are -3, -9, 29, 111, 111, 29, -9, -3 of 256; every second of them make one half."""
     found = imresize(np.array([0, 1] * 16, np.uint8)[None, :, None].repeat(2, 0), 0.5)
     np.testing.assert_array_equal(found[0, 2:-2, 0], 1)
 
 
 def test_weights_by_hand():
-    """Of 1/2 the taps lie 1/4, 3/4, 5/4, 7/4 of the kernel off the middle, of 1/4 odd eighths."""
+    """Taps for 1/2 lie 1/4, 3/4, 5/4, 7/4 of the kernel off the middle, those for 1/4 odd eighths."""
     impulse = np.zeros((32, 2, 1))
     impulse[16] = 1
     found = imresize(impulse, 0.5)[5:11, 0, 0]

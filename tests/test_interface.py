@@ -1,4 +1,4 @@
-"""What networks say that they take and give is what they take and give; shapes alone, nothing is computed."""
+"""Networks take and give what their interfaces say; shapes alone, nothing is computed."""
 
 import jax
 import pytest

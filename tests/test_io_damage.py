@@ -94,7 +94,7 @@ def test_content_decides_what_a_file_is(tmp_path, kind, suffix):
 
 
 class Stream:
-    """What stands for standard input or output: binary, under `buffer`."""
+    """A stand-in for standard input or output: binary, under `buffer`."""
 
     def __init__(self, data=b""):
         self.buffer = io.BytesIO(data)

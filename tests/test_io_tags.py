@@ -1,4 +1,4 @@
-"""What says how the numbers are to be seen stays true where the format, or the kind of pixels, changes."""
+"""Tags that say how numbers are to be seen stay true where the format, or the kind of pixels, changes."""
 
 import io
 import struct

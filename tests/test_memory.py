@@ -232,7 +232,7 @@ def test_weights_without_memory():
 
 
 def test_other_values_of_the_weights_learn_anew(weights, video, tmp_path):
-    """What is kept is found by the values of all weights, not by their names and shapes."""
+    """Kept results are found by the values of all weights, not by their names and shapes."""
     adaptation.adapt(weights, video, epochs=1, cache=tmp_path)
     for module in ("bank", "conv_out"):
         other = jax.tree.map(np.copy, weights.params)

@@ -89,7 +89,7 @@ def test_precision_and_recall_are_those_of_a_loop_over_thresholds():
 
 
 def test_average_precision_is_the_sum_over_ranked_pixels():
-    """Of scores that differ: the mean, over the blurred pixels, of the precision down to each one's rank."""
+    """For scores that differ it is the mean, over the blurred pixels, of the precision down to each one's rank."""
     sigma = np.random.default_rng(9).permutation(256).reshape(16, 16).astype(np.float64)
     blurred = noise(10, (16, 16)) > 4
     ranked = blurred.ravel()[np.argsort(-sigma.ravel())]

@@ -42,7 +42,7 @@ def mean_over(values, name, rule):
 
 
 def test_the_borders_of_published_frames():
-    """Of 1080 lines; the release's 70 % are 66.7 %."""
+    """Borders of 1080 lines; the published program's 70 % are 66.7 %."""
     assert [border(1080, p, "refvsr") for p in (50, 60, 70, 80, 90, 100)] == [270, 216, 180, 108, 54, 0]
     assert [border(1080, p, "paper") for p in (50, 60, 70, 80, 90, 100)] == [270, 216, 162, 108, 54, 0]
     assert border(1920, 70) == 320

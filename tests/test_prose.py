@@ -11,40 +11,6 @@ import restore_jax
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-# Folders and files of Python whose prose obeys the rules below; a part that is not here has not been read yet.
-READ = (
-    "restore_jax/ops",
-    "restore_jax/losses.py",
-    "restore_jax/classical",
-    "restore_jax/metrics",
-    "restore_jax/plots",
-    "restore_jax/data",
-    "data_prep",
-    "restore_jax/models",
-    "configs",
-    "restore_jax/train",
-    "restore_jax/tasks",
-    "restore_jax/evaluation",
-    "restore_jax/cli",
-    "restore_jax/app",
-    "restore_jax/bench",
-    "restore_jax/weights",
-    "restore_jax/__init__.py",
-    "restore_jax/cache.py",
-    "restore_jax/defocus.py",
-    "restore_jax/demo.py",
-    "restore_jax/doctor.py",
-    "restore_jax/errors.py",
-    "restore_jax/export.py",
-    "restore_jax/photographs.py",
-    "restore_jax/report.py",
-    "restore_jax/restore.py",
-    "restore_jax/version.py",
-    "tools/quality",
-    "restore_jax/video",
-    "tests/test_prose.py",
-)
-
 FIRST_WORDS = re.compile(r"(Of|The same|That of|What)\b")
 # A private folder, a private page, a stage of a plan, a bar that was to be passed.
 UNKNOWN = re.compile(r"\.\./shared|(?<!docs/)\bnetworks\.md|\bdesign\.md|\bStage \d|\bbar_(?!format)\w+")
@@ -54,6 +20,9 @@ def files(*places: str) -> list[str]:
     """Return the files of Python at `places`, relative to the root."""
     paths = [path for place in places for path in [ROOT / place, *(ROOT / place).rglob("*.py")]]
     return sorted(path.relative_to(ROOT).as_posix() for path in paths if path.suffix == ".py")
+
+
+PYTHON = files("restore_jax", "data_prep", "configs", "tests", "tools")
 
 
 def docstrings(text: str) -> list[str]:
@@ -68,17 +37,16 @@ def unknown(text: str) -> list[str]:
     return UNKNOWN.findall(text)
 
 
-@pytest.mark.parametrize("name", files(*READ))
+@pytest.mark.parametrize("name", PYTHON)
 def test_docstrings_begin_with_a_subject_or_a_verb(name):
     assert [text for text in docstrings((ROOT / name).read_text()) if FIRST_WORDS.match(text)] == []
 
 
 def texts() -> list[str]:
     """Return every text file that a reader may open, but this one."""
-    code = files("restore_jax", "data_prep", "configs", "tests", "tools")
     endings = ("*.md", "docs/*.md", "data_prep/**/*.md", "colab/*.ipynb", "restore_jax/weights/shipped/*.json")
     names = [path.relative_to(ROOT).as_posix() for ending in endings for path in ROOT.glob(ending)]
-    return sorted({*code, *names, "Makefile", "pyproject.toml", "CITATION.cff"} - {"tests/test_prose.py"})
+    return sorted({*PYTHON, *names, "Makefile", "pyproject.toml", "CITATION.cff"} - {"tests/test_prose.py"})
 
 
 @pytest.mark.parametrize("name", texts())
@@ -104,7 +72,7 @@ def sections(text: str) -> set[str]:
 def test_cited_sections_of_the_networks_page_exist():
     there = sections((ROOT / "docs" / "networks.md").read_text())
     assert there == set("123456")
-    text = "".join((ROOT / name).read_text() for name in files("restore_jax", "data_prep", "configs", "tests"))
+    text = "".join((ROOT / name).read_text() for name in PYTHON)
     cited = re.findall(r"docs/networks\.md,? (\d+)", text)
     assert set(cited) <= there
 

@@ -74,7 +74,7 @@ def test_gradients_are_the_published_networks(kind):
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_a_stream_by_parts_is_the_windows(variant):
-    """What depends on a frame or a pair is computed once and shared by two windows and both directions."""
+    """Everything that depends on a frame or a pair is computed once, for two windows and both directions."""
     arrays, params = load("refvsr")
     model = models.create("refvsr", **SMALL, variant=variant)
     frames, references = (x[0][:, None] for x in (windows(arrays)[0]))

@@ -1,4 +1,4 @@
-"""What a run keeps: the mean is what is evaluated and shipped, which checkpoints stay, when rates drop."""
+"""A run keeps the mean, which is evaluated and shipped, and the right checkpoints; rates drop when they should."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""What ships works: each network gains on a small example that it was not trained on, and its mechanism does its part.
+"""Weights that ship work: each network gains on a small held-out example, and its mechanism does its part.
 
 A card says under "mechanisms" how many decibels the example loses where a mechanism is switched off, 0 where it does
 nothing: new weights change that number, and this test says what it is.

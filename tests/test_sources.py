@@ -61,7 +61,7 @@ def test_photos_of_all_folders_come_as_they_are_in_order_of_name(tmp_path):
 
 
 def test_photos_are_halved_until_they_fit_and_have_8_bits(tmp_path):
-    """Of blocks of 2x2 pixels halving gives the means."""
+    """Halving blocks of 2x2 pixels gives their means."""
     blocks = noise("blocks", (30, 700)) // 2 + 64
     ripple = np.tile(np.array([[20, -20], [-4, 4]]), (30, 700))[..., None]
     write(tmp_path / "1.png", (blocks.repeat(2, 0).repeat(2, 1) + ripple).astype(np.uint8))  # 1400 wide

@@ -97,7 +97,7 @@ def test_the_second_phase_sees_what_the_first_did():
 
 
 def test_the_mean_is_of_parameters_and_statistics():
-    """Of step n (from 0) the new ones weigh 1 - n / (n + 10), while that is above 1 - config.ema_decay."""
+    """At step n (from 0) new values weigh 1 - n / (n + 10), while that is above 1 - config.ema_decay."""
     variables, found = steps((FIRST, SECOND), count=4)
     mean = variables
     for n, (state, _) in enumerate(found):

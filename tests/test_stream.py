@@ -72,7 +72,7 @@ def test_a_carried_state_goes_on_exactly(engine):
 
 
 def test_memory_does_not_grow_with_the_length_of_a_stream(engine):
-    """What JAX holds after a frame is what it held a few frames before."""
+    """JAX holds as much after a frame as a few frames before."""
     (frame,), (reference,) = pairs(1)
     frames = ((frame + np.float32(n / 1000), reference + np.float32(n / 1000)) for n in range(18))
     held = [

@@ -1,4 +1,4 @@
-"""What streams carry: each tile its own state, segments theirs and their order, chunks the frames around them."""
+"""Streams carry state: each tile its own, segments theirs and their order, chunks the frames around them."""
 
 import json
 import types

@@ -23,7 +23,7 @@ SMALL = {"srcnn": {"widths": (6, 4)}, "srresnet": {"num_feat": 4, "num_blocks": 
 
 
 def random_params(name, options, seed=0):
-    """Of the size of trained ones; statistics of batch normalisation positive."""
+    """Draw parameters as large as trained ones; statistics of batch normalisation are positive."""
     rng = np.random.default_rng(seed)
 
     def draw(path, x):

@@ -128,7 +128,7 @@ def test_without_a_truth_the_input_is_held_against_the_result_brought_down(toy):
     ["srcnn.py:photos,tiny", "rcan.py:tiny", "srgan.py:tiny", "ttsr.py:tiny", "dcsr.py:x2,tiny", "dcsr.py:adapt,tiny"],
 )
 def test_every_variant_makes_a_step_and_an_evaluation(name):
-    """Of shapes alone: nothing is compiled."""
+    """Only shapes are computed: nothing is compiled."""
     config = load_config(f"configs/{name}")
     source = open_source(config.data)
     example = training_example(source[0], np.random.default_rng(0), config.data)

@@ -1,4 +1,4 @@
-"""The same training on any mesh and any number of processes: losses, evaluation, shardings, checkpoints."""
+"""Training is equal on any mesh and any number of processes: losses, evaluation, shardings, checkpoints."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.training_runs import SMALL, assert_same_weights, finish, lines, overr
 
 @pytest.fixture(scope="module")
 def facts():
-    """What tests/four_devices.py finds."""
+    """Return the results of tests/four_devices.py."""
     done = subprocess.run([sys.executable, "-m", "tests.four_devices"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
@@ -158,7 +158,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def workdirs(tmp_path_factory, cache):
-    """The same ten steps by one process with one device, and by two with two each."""
+    """Run ten steps by one process with one device, and by two with two each."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     in_one_process(one, cache=cache)
     assert "4 x cpu in 2 process(es)" in in_two_processes(two, cache=cache)

@@ -1,4 +1,4 @@
-"""What training examples are: the truth is free of noise, defocus has the shape that the config names."""
+"""Training examples are right: the truth is free of noise, defocus has the shape that the config names."""
 
 import types
 
@@ -18,7 +18,7 @@ NOISE = 0.1  # the largest sigma
 
 @pytest.mark.parametrize("reduction", [1, 2])
 def test_the_truth_of_a_training_window_has_no_noise(reduction):
-    """Of a grey wall: whatever is not grey is noise. What the network sees has it."""
+    """A grey wall is filmed: whatever is not grey is noise. The network's input has it."""
     views = ("lrs", "refs", "refs_hr", "hr", "hrs")
     data = types.SimpleNamespace(
         num_frames=3, size=16, reduction=reduction, views=views, shift=0.0, turn=False, camera={**STILL, "noise": NOISE}

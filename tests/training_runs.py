@@ -49,7 +49,7 @@ def overrides(*values):
 
 
 def lines(workdir):
-    """What metrics.jsonl holds."""
+    """Return the lines of metrics.jsonl."""
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 

@@ -138,7 +138,7 @@ def ifan_run(height: int, width: int, channels: int, filters: int, dtype: str):
 
 
 def iac_run(height: int, width: int, channels: int, filters: int, dtype: str):
-    """The same for IAC alone, its filter map given; height and width of the features."""
+    """Run IAC alone, its filter map given; height and width of the features."""
     features = torch.rand(1, channels, height, width, dtype=getattr(torch, dtype))
     taps = 0.3 * torch.randn(1, 7 * filters * channels, height, width, dtype=getattr(torch, dtype))
 

@@ -52,7 +52,7 @@ class BasicVSR(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("BasicVSR", pictures("frames"), "vsr", "clip", scale=4, window=WINDOW, engine="chunks")
 
     def __call__(self, frames: Float[Array, "b t h w 3"], train: bool = False) -> dict[str, Array]:

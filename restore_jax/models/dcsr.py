@@ -48,7 +48,7 @@ class DCSR(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         scale, coarser = self.scale, 2 if self.mode == "hd" else 1
         inputs = Input("lr", coarser), Input("ref", coarser * scale, factor=scale // 2)  # of half the view
         options = {"scale": scale, "references": ("wide",), "reference_scale": float(scale), "engine": "stills"}

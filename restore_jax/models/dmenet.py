@@ -112,7 +112,7 @@ class DMENet(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("DMENet", pictures("image", 16), "defocus", output="defocus", any_size=True)
 
     def __call__(self, image: Float[Array, "b h w 3"], train: bool = False) -> dict:

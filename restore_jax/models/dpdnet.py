@@ -40,7 +40,7 @@ class DPDNet(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         dual = self.input == "dual"  # the image is the left view
         inputs, views = pictures("image", MULTIPLE, ("right",) * dual), ("left", "right") * dual
         return Interface("DPDNet", inputs, "deblur", views=views, any_size=True)

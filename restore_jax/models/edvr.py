@@ -123,7 +123,7 @@ class EDVR(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         inputs, seen = pictures("frames", 4), {"window": self.num_frames, "any_window": False}
         return Interface("EDVR", inputs, "vsr", "window", scale=4, engine="clips", any_size=True, **seen)
 

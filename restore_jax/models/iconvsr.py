@@ -70,7 +70,7 @@ class IconVSR(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         options = {"scale": 4, "window": WINDOW, "period": self.keyframe_stride, "engine": "clips"}
         return Interface("IconVSR", pictures("frames"), "vsr", "clip", **options)
 

@@ -199,7 +199,7 @@ class IFAN(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         views = ("left", "right") if self.input == "dual" else ()
         return Interface("IFAN", pictures("blurred", 8, views), "deblur", views=views, any_size=True)
 

@@ -1,4 +1,4 @@
-"""What a network takes and gives: the one contract that verbs, video engines, exports, counts and trainings read.
+"""The contract of a network: what it takes and gives, for verbs, video engines, exports, counts and trainings.
 
 Every network of `restore_jax.models` has a property `interface`. Nothing outside of this folder asks a network what
 class it is of or what attributes it has.

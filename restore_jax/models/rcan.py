@@ -36,7 +36,7 @@ class RCAN(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("RCAN", pictures("lr"), "vsr", scale=self.scale, engine="stills", any_size=True)
 
     @nn.compact

@@ -124,7 +124,7 @@ class RefVSR(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         cameras = ("wide", "tele") if self.references == "dual" else (self.references,)
         frames, *others = self.multiples
         inputs = Input("lrs", frames), Input("refs", max(others), count=len(cameras))

@@ -40,7 +40,7 @@ class RefVSRRefill(RefVSR):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives: whole windows, whose directions see each other."""
+        """Return what the network takes and gives: whole windows, whose directions see each other."""
         return replace(super().interface, network="RefVSRRefill", window=2 * WINDOW - 1, engine="windows")
 
     def setup(self):

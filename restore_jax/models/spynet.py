@@ -47,7 +47,7 @@ class SPyNet(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("SPyNet", pictures("reference", views=("neighbour",)), output="flow")
 
     @nn.compact

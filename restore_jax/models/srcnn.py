@@ -32,7 +32,7 @@ class SRCNN(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("SRCNN", pictures("lr"), "vsr", scale=self.scale, engine="stills")
 
     @nn.compact

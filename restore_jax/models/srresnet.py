@@ -42,7 +42,7 @@ class SRResNet(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("SRResNet", pictures("lr"), "vsr", scale=self.scale, engine="stills", any_size=True)
 
     def __call__(self, lr: Float[Array, "b h w 3"], train: bool = False) -> dict[str, Array]:

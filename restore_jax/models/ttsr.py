@@ -56,7 +56,7 @@ class TTSR(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         inputs = Input("lr"), Input("ref", SCALE, factor=SCALE // 2)  # as fine as the output, of half the view
         options = {"scale": SCALE, "references": ("wide",), "reference_scale": float(SCALE), "engine": "stills"}
         return Interface("TTSR", inputs, "vsr", **options)

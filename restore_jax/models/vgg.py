@@ -48,7 +48,7 @@ class VGG19(nn.Module):
 
     @property
     def interface(self) -> Interface:
-        """What the network takes and gives."""
+        """Return what the network takes and gives."""
         return Interface("VGG19", pictures("x"), output="")
 
     @nn.compact

@@ -28,7 +28,7 @@ from restore_jax.weights import registry
 
 
 class Engine:
-    """What all engines have.
+    """The methods and fields that all engines have.
 
     Attributes:
       name: of the weights.
