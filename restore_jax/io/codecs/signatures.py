@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: a photograph this package reads, or a line that says what else it is."""
+"""Tells files apart by their first bytes: photographs this package reads, or a line that says what else it is."""
 
 import codecs
 from typing import BinaryIO

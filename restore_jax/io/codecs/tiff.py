@@ -28,7 +28,7 @@ _DEFLATE_MOST = 1032  # bytes that one byte can stand for
 
 @dataclass(frozen=True)
 class Header:
-    """What the first directory says. size: (width, height) as stored; kind: "uint" or "float".
+    """The contents of the first directory. size: (width, height) as stored; kind: "uint" or "float".
 
     extra: what each channel behind the colours is: 1 alpha that colours were multiplied with, 2 other alpha, 0 neither.
     """
