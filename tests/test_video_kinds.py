@@ -435,7 +435,7 @@ def test_frames_of_a_folder_keep_profile_alpha_and_depth(tmp_path, capsys):
     (folder / "notes.txt").write_text("no picture")
     said = enlarged(capsys, folder, tmp_path / "out")
     assert f"{folder}: its numbering has gaps: 4 to 6 missing" in said
-    assert "notes.txt: no pictures, left out" in said
+    assert "1 file left out: notes.txt" in said
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"frame_{number:06}.png" for number in range(1, 6)]
     with Image.open(tmp_path / "out" / names[0]) as picture:
