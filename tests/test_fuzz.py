@@ -22,7 +22,9 @@ import video_samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_samples import NOISE16, RGB8, chunk, make_png, saved
+from photo_carriers import FILM, dng, ultra_hdr
 from safetensors.numpy import save as to_safetensors
+from test_io_phones import heic
 
 import data_prep
 import restore_jax
@@ -108,6 +110,10 @@ PICTURES = {
     "a.tif": tiff16(compression="zlib"),
     "b.tif": saved(RGB8, "tiff", compression="tiff_lzw"),
     "a.webp": saved(RGB8, "webp"),
+    "a.avif": saved(RGB8, "avif"),
+    "a.heic": heic(RGB8),
+    "a.dng": dng(NOISE16[..., :3]),
+    "behind.jpg": ultra_hdr(film=FILM),
 }
 
 
