@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_prep import trees
 from data_prep.layout import Layout
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 
 try:
     import absl.logging
@@ -21,7 +21,7 @@ try:
     import tensorflow_datasets as tfds
     from tqdm import tqdm
 except ImportError as error:
-    raise InputError(f"data: needs what restore-jax[data] installs: {error}") from error
+    raise InputError(f"data: {error}: {install_line('data')}") from error
 
 SCENES_A_SHARD = 32  # about 1 GB of DPDD's 16-bit images
 

@@ -22,7 +22,7 @@ from restore_jax import cli, video, weights
 from tests import needed
 
 if importlib.util.find_spec("gradio") is None:  # not imported here: it leaves event loops open
-    pytest.skip("Gradio is not installed: pip install 'restore-jax[app]'", allow_module_level=True)
+    pytest.skip("Gradio is not installed: pip install '.[app]'", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 
 LIMITS = ["--max-megapixels", "0.5", "--max-seconds", "60", "--max-minutes", "2"]

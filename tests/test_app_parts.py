@@ -16,7 +16,7 @@ import video_samples as samples
 
 from restore_jax import cli
 from restore_jax.app import gate, jobs, page, sessions
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 from restore_jax.video import stream
 
 
@@ -222,7 +222,7 @@ def refused(capsys, *arguments):
     return line
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="pip install 'restore-jax[app]'")
+@pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="pip install '.[app]'")
 def test_one_line_for_what_cannot_be_started(capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -240,7 +240,7 @@ def test_one_line_for_what_cannot_be_started(capsys):
 
 def test_one_line_without_gradio(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    assert refused(capsys) == "restore-jax: app: Gradio is not installed: pip install 'restore-jax[app]'"
+    assert refused(capsys) == "restore-jax: app: Gradio is not installed: " + install_line("app")
 
 
 def test_help_states_the_limits(capsys):

@@ -284,5 +284,5 @@ def test_what_needs_an_extra_says_which(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "rawpy", None)
     monkeypatch.setitem(sys.modules, "pillow_jxl", None)
-    refused(place(tmp_path, "in.dng", dng(np.zeros((96, 128, 3), np.uint16))), "restore-jax[raw]")
-    refused(place(tmp_path, "in.jxl", b"\xff\x0a" + bytes(40)), "restore-jax[jxl]")
+    refused(place(tmp_path, "in.dng", dng(np.zeros((96, 128, 3), np.uint16))), "pip install '.[raw]'")
+    refused(place(tmp_path, "in.jxl", b"\xff\x0a" + bytes(40)), "pip install '.[jxl]'")

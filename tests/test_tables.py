@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restore_jax import cli, models, restore, weights
 from restore_jax.data.dead_leaves import dead_leaves
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 from restore_jax.evaluation import chapter4, published, tables
 from restore_jax.evaluation import costs as counts
 from restore_jax.evaluation import deblur as evaluate_deblur
@@ -271,7 +271,7 @@ def test_a_plot_has_a_point_where_it_was_measured():
 def test_without_matplotlib_a_plot_is_refused_before_anything_is_counted(monkeypatch, capsys):
     monkeypatch.setattr(charts.importlib.util, "find_spec", lambda name: None)
     assert cli.main(["tables", "4.2", "--plot", "4.2.png"]) == 2
-    assert capsys.readouterr().err == "restore-jax: --plot: needs Matplotlib: pip install 'restore-jax[plots]'\n"
+    assert capsys.readouterr().err == f"restore-jax: --plot: needs Matplotlib: {install_line('plots')}\n"
 
 
 # ---------------------------------------------------------------------------------------------------------- deblurring

@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.syndof import shards
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 
 try:
     import apache_beam as beam
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 except ImportError as error:
-    raise InputError(f"data: needs what restore-jax[beam] installs: {error}") from error
+    raise InputError(f"data: {error}: {install_line('beam')}") from error
 
 LOCAL = ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=0"]  # 0: all cores
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 
 TASKS = {"deblur": "deblur", "map": "defocus", "video": ""}  # {task of the page: the verb whose weights it takes}
 EXAMPLES = """restore-jax app        then open http://127.0.0.1:7860
@@ -42,7 +42,7 @@ def run(args) -> int:
         raise InputError(f"--port {args.port}: is not between 0 and 65535")
     weights = _weights(args.weights)
     if importlib.util.find_spec("gradio") is None:
-        raise InputError("app: Gradio is not installed: pip install 'restore-jax[app]'")
+        raise InputError(f"app: Gradio is not installed: {install_line('app')}")
 
     from restore_jax.app import jobs, server
 

@@ -34,6 +34,12 @@ def add_arguments(parser) -> None:
     help = "read a copy: its address or path, or that of the archive or folder it is in"
     fetching.add_argument("--from", dest="source", metavar="URL|FILE", help=help)
     fetching.add_argument("--accept-licence", action="store_true", help="accept the licence that the release states")
+    sub = verb("pull", _pull, "download weights from the Hugging Face Hub", "restore-jax weights pull hf://ORG/NAME")
+    sub.add_argument("address", metavar="hf://ORG/NAME[@REVISION]", help="repository that holds model.safetensors")
+    sub = verb("push", _push, "upload weights to the Hugging Face Hub", "restore-jax weights push ifan hf://ORG/NAME")
+    sub.add_argument("name", metavar="NAME|FILE", help="weights by name, or a file")
+    sub.add_argument("address", metavar="hf://ORG/NAME[@BRANCH]", help="repository; it is made if there is none")
+    sub.add_argument("--private", action="store_true", help="make the new repository one that others cannot see")
     sub = verb("convert", _convert, "convert a published checkpoint", CONVERT)
     sub.add_argument("model", metavar="MODEL", help="the network, such as ifan")
     sub.add_argument("file", nargs="+", metavar="FILE", help=".pytorch, .pth or .npz (the first two need torch)")
@@ -79,6 +85,14 @@ def _fetch(args, weights):
         options = {"accept_licence": args.accept_licence, "say": say, "progress": transfer}
         for path in weights.fetch(*args.name, source=args.source, **options):
             print(path)
+
+
+def _pull(args, weights):
+    print(weights.pull(args.address))
+
+
+def _push(args, weights):
+    print(weights.push(args.name, args.address, args.private))
 
 
 class Transfer:

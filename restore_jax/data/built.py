@@ -3,7 +3,7 @@
 import pathlib
 
 from restore_jax.data import catalogue
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 
 
 def folder_of(name: str, directory: str = "") -> pathlib.Path:
@@ -26,7 +26,7 @@ def open_newest(name: str, directory: str = ""):
     try:
         import tensorflow_datasets as tfds
     except ImportError:
-        raise InputError(f"{name}: needs TFDS: pip install 'restore-jax[data]'") from None
+        raise InputError(f"{name}: needs TFDS: {install_line('data')}") from None
     folder = folder_of(name, directory)
     version = newest(folder)
     if version is None:

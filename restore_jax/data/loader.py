@@ -16,12 +16,12 @@ import numpy as np
 from absl import flags
 
 from restore_jax.data.transforms import evaluation_example, training_example
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 
 try:
     import grain
 except ImportError as error:
-    raise InputError("training needs what restore-jax[data] installs: pip install 'restore-jax[data]'") from error
+    raise InputError(f"training needs Grain: {install_line('data')}") from error
 
 THREADS, AHEAD = 4, 4  # threads that read in a process, and batches that they read ahead
 ENDLESS = 2**40  # examples; Grain's own endless repeat overflows in batches of one example

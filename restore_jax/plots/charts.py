@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from restore_jax.errors import InputError
+from restore_jax.errors import InputError, install_line
 
 COLOURS = (  # Okabe & Ito's: told apart by people of any colour vision
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"),
@@ -17,7 +17,7 @@ MARGIN = 80  # pixels around the axes
 def check_matplotlib(what: object) -> None:
     """Raise InputError, naming `what` needs them, unless Matplotlib and adjustText are installed."""
     if importlib.util.find_spec("matplotlib") is None or importlib.util.find_spec("adjustText") is None:
-        raise InputError(f"{what}: needs Matplotlib: pip install 'restore-jax[plots]'")
+        raise InputError(f"{what}: needs Matplotlib: {install_line('plots')}")
 
 
 def draw_precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> np.ndarray:

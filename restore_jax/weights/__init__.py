@@ -8,6 +8,7 @@ from restore_jax.weights.checkpoints import read_published
 from restore_jax.weights.conversion import convert, convert_files
 from restore_jax.weights.fetching import fetch
 from restore_jax.weights.files import read_safetensors, save
+from restore_jax.weights.hub import pull
 from restore_jax.weights.registry import (
     Restorer,
     card,
@@ -15,6 +16,7 @@ from restore_jax.weights.registry import (
     list_shipped,
     load,
     load_into,
+    push,
     shipped_names,
     verify,
 )
@@ -29,6 +31,8 @@ __all__ = [
     "list_shipped",
     "load",
     "load_into",
+    "pull",
+    "push",
     "read_published",
     "read_safetensors",
     "save",

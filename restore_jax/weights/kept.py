@@ -6,6 +6,7 @@ digits, the first copy that converts is pinned, and every later one must be the 
 
 import datetime
 import json
+import os
 import pathlib
 import re
 
@@ -14,7 +15,7 @@ from restore_jax.errors import InputError
 from restore_jax.io import atomic
 from restore_jax.weights.files import save, sha256
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*(?:/[A-Za-z0-9][A-Za-z0-9._@-]*)*")
 
 
 def folder() -> pathlib.Path:
@@ -26,8 +27,9 @@ def folder() -> pathlib.Path:
 
 
 def find(name) -> pathlib.Path | None:
-    """Find the file of weights kept under a name; None if there is none."""
-    place = cache_folder("weights") if _NAME.fullmatch(str(name)) else None
+    """Find the file of weights kept under a name, or under an address hf://ORG/NAME; None if there is none."""
+    name = str(name).replace("hf://", "hf/", 1)
+    place = cache_folder("weights") if _NAME.fullmatch(name) else None
     path = place and place / f"{name}.safetensors"
     return path if path and path.is_file() and path.with_suffix(".json").is_file() else None
 
@@ -35,8 +37,9 @@ def find(name) -> pathlib.Path | None:
 def names() -> list[str]:
     """List the names of all weights that are kept."""
     place = cache_folder("weights")
-    found = [] if place is None else [path.relative_to(place).with_suffix("") for path in place.rglob("*.safetensors")]
-    return sorted(name.as_posix() for name in found if find(name.as_posix()))
+    files = [] if place is None else place.rglob("*.safetensors")
+    found = [path.relative_to(place).as_posix().removesuffix(".safetensors") for path in files]
+    return sorted(name for name in found if not name.startswith("downloads/") and find(name))
 
 
 def check(name: str, path, published: str = "", size: int | None = None) -> str:
@@ -55,11 +58,11 @@ def check(name: str, path, published: str = "", size: int | None = None) -> str:
         raise InputError(f"{name}: has {found:,} bytes, published are {size:,}: the file is another one or damaged")
     if not digest.startswith(published):
         raise InputError(f"{name}: sha256 is {digest}, published is {published}: the file is another one or damaged")
-    pin = _read(_pin(name))
-    if pin.get("sha256", digest) != digest:
+    first = _read(_pin(name))
+    if first.get("sha256", digest) != digest:
         raise InputError(
-            f"{name}: sha256 is {digest}; the first copy, of {pin.get('date')} from {pin.get('source')}, had "
-            f"{pin['sha256']}. If the change is meant, delete {_pin(name)}"
+            f"{name}: sha256 is {digest}; the first copy, of {first.get('date')} from {first.get('source')}, had "
+            f"{first['sha256']}. If the change is meant, delete {_pin(name)}"
         )
     return digest
 
@@ -70,17 +73,31 @@ def keep(name: str, params, model: str, options: dict, card: dict) -> pathlib.Pa
     card: must hold "source" and "source_sha256". Returns the path of the file. Raises InputError.
     """
     path = folder() / f"{name}.safetensors"
-    if not _pin(name).exists():
-        _write(_pin(name), {"sha256": card["source_sha256"], "source": card["source"], "date": today()})
+    pin(name, card["source_sha256"], card["source"])
     save(path, params, model, options, card)
-    write_card(path, {"model": model, "options": options, **card})
-    return path
+    return _make_known(path, {"model": model, "options": options, **card})
 
 
-def write_card(path: pathlib.Path, card: dict) -> None:
+def move(name: str, file, card: dict) -> pathlib.Path:
+    """Keep a file of weights under a name: it moves into the cache folder. Returns its path there."""
+    path = folder() / f"{name}.safetensors"
+    with atomic.writing(path):
+        path.with_suffix(".json").unlink(missing_ok=True)
+        os.replace(file, path)
+    return _make_known(path, card)
+
+
+def pin(name: str, digest: str, source: str) -> None:
+    """Write down the sha256 that every later copy must have, unless an earlier copy has done so."""
+    if not _pin(name).exists():
+        _write(_pin(name), {"sha256": digest, "source": source, "date": today()})
+
+
+def _make_known(path: pathlib.Path, card: dict) -> pathlib.Path:
     """Write the card beside a file of weights, with its size and sha256: from then on its name is known."""
     card = card | {"size": f"{path.stat().st_size / 2**20:.1f} MiB", "sha256": sha256(path)}
     _write(path.with_suffix(".json"), card)
+    return path
 
 
 def today() -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from restore_jax.errors import InputError
 from restore_jax.models import serves, serving
-from restore_jax.weights import kept, published
+from restore_jax.weights import hub, kept, published
 from restore_jax.weights.building import network
 from restore_jax.weights.files import read_safetensors, sha256
 from restore_jax.weights.tree import flatten
@@ -38,7 +38,8 @@ class Restorer:
 
 
 def load(name, verb: str = "") -> Restorer:
-    """Weights by the name of a network ("ifan": the best that ships), of shipped weights, or by path of a file.
+    """Weights by the name of a network ("ifan": the best that ships), of shipped or fetched weights, by path of a file,
+    or by an address hf://ORG/NAME, which is pulled the first time.
 
     verb: "deblur", "defocus" or "vsr", which they must be for. Raises InputError if there is no such name or file, if
     it is damaged, if its parameters do not fit its network, or if that is none that the verb takes.
@@ -121,6 +122,14 @@ def verify(name: str) -> str:
     return digest
 
 
+def push(name, address: str, private: bool = False) -> str:
+    """Upload weights by name or path to the Hugging Face Hub, hf://ORG/NAME, and return the address of the commit.
+
+    private: make the repository, if there is none yet, one that others cannot see. Raises InputError.
+    """
+    return hub.push(_path(name), card(name), address, private)
+
+
 def _has_card(name, path) -> bool:
     """Say whether weights are known by name, so that the card beside their file counts, not the one inside."""
     return path.parent == SHIPPED or path == kept.find(name)
@@ -132,6 +141,8 @@ def _path(name) -> pathlib.Path:
         return path
     if path := kept.find(name):
         return path
+    if hub.is_address(name):
+        return hub.pull(str(name))
     path = pathlib.Path(name)
     if path.suffix == ".safetensors" or path.exists():
         return path

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from restore_jax.errors import install_line
 from restore_jax.io.codecs import boxes, jpeg
 from restore_jax.io.codecs.silence import no_stderr
 
@@ -21,7 +22,7 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
     try:
         from pillow_jxl import Decoder
     except ImportError as error:
-        raise ValueError('JPEG XL needs a plugin: pip install "restore-jax[jxl]"') from error
+        raise ValueError(f"JPEG XL needs a plugin: {install_line('jxl')}") from error
     fp.seek(0)
     data = fp.read()
     check_size(*_size(data))

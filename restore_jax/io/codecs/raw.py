@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from restore_jax.errors import install_line
 from restore_jax.io.codecs import boxes, pillow
 from restore_jax.io.codecs import exif as exif_block
 from restore_jax.io.codecs.silence import no_stderr
@@ -19,7 +20,7 @@ def read(fp: BinaryIO, check_size: Callable[[int, int], None]) -> tuple[np.ndarr
     try:
         import rawpy
     except ImportError as error:
-        raise ValueError('a camera raw file: pip install "restore-jax[raw]", or develop it to a TIFF') from error
+        raise ValueError(f"a camera raw file: {install_line('raw')}, or develop it to a TIFF") from error
     from PIL import ImageCms
 
     fp.seek(0)
