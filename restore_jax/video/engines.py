@@ -1,14 +1,15 @@
 """Engines, which restore the frames of a stream: networks taken apart so that nothing is computed twice.
 
-An engine keeps what it computes of a frame, and restores frames from what is kept of them and those around them:
+An engine prepares each frame once, and restores a frame from its own and its neighbours' prepared parts:
 
-    prepare(frame, reference, before): what is kept of a frame (h, w, 3); `before` is what it gave for the frame before
-    prepare_again(before): the same where the frame and its reference are those before, if the engine `prepares_again`
-    step(prepared, state, at, count): [(image, state), ...] of `count` frames, number `at` and following of what
-        `prepare` gave; `state` is what came with the frame before, None at a clip's beginning. Images are
-        (s·h, s·w, 3) float32 in [0, 1].
+    prepare(frame, reference, before): returns the prepared part of a frame (h, w, 3); `before` is that of the frame
+    before prepare_again(before): does so for a frame and reference equal to those before, if the engine
+    `prepares_again` step(prepared, state, at, count): returns [(image, state), ...] of `count` frames, from number `at`
+    in the list
+        `prepared`; `state` came with the frame before, None at a clip's beginning. Images are (s·h, s·w, 3) float32 in
+        [0, 1].
 
-Which engine a network has, its `interface` says by a name of `ENGINES`.
+A network's `interface` names its engine, one of `ENGINES`.
 """
 
 import itertools

@@ -17,17 +17,17 @@ import numpy as np
 from restore_jax import video
 from restore_jax.errors import InputError
 
-FRAMES = 300  # looked at from a video, and half as many more from its reference: a long one takes no more memory
-THUMB = 160  # width in pixels of the frames that are kept
-FINE = 640  # width of the PAIRS frames by which the field of view is measured
-PAIRS = 5
-MAX_FOV = 8.0  # how many times as wide a view may be
-SAME_FOV = 1.1  # up to here two lenses count as one
-BEYOND = 0.05  # of the wide frame's width, by which the reference may reach beyond it
-FOUND = ((2.0, 6.0), (0.3, 0.5))  # correlation of fine detail that true matches reach, by field of view
-SURE = 0.6  # and that one of unlike views does not
+FRAMES = 300  # frames that are looked at in a video, at most; in its reference half as many more
+THUMB = 160  # pixels: width of the reduced frames in which the time offset is searched
+FINE = 640  # pixels: width of the frames in which the field of view is measured
+PAIRS = 5  # number of pairs of frames in which the field of view is measured
+MAX_FOV = 8.0  # largest ratio of the two views' widths
+SAME_FOV = 1.1  # ratio up to which two lenses count as one
+BEYOND = 0.05  # how far the reference may reach beyond the wide frame, as a part of its width
+FOUND = ((2.0, 6.0), (0.3, 0.5))  # (fields of view, the correlation of fine detail that true matches reach at them)
+SURE = 0.6  # correlation of fine detail that views of different scenes do not reach
 MOVED = 0.2  # correlation of changes over time that true offsets reach
-MIN_SHARED = 4  # frames
+MIN_SHARED = 4  # frames that two videos must share at an offset
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path, help="folder of videos")
     parser.add_argument("--weights", default="basicvsr", help="a shipped name or a file (default basicvsr)")
     parser.add_argument(
-        "--ahead", type=int, nargs="+", default=[engines.BasicVSR.ahead], help="frames that chunks overlap by"
+        "--ahead", type=int, nargs="+", default=[engines.Chunks.ahead], help="frames that chunks overlap by"
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     args = parser.parse_args()
