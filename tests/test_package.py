@@ -30,6 +30,17 @@ def test_everything_promised_is_there():
         restore_jax.deblurr  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["ops", "models", "tasks"])
+def test_a_face_lists_what_is_there_and_nothing_else(name):
+    face = getattr(restore_jax, name)
+    assert dir(face) == sorted(face.__all__)
+    for entry in dir(face):
+        assert getattr(face, entry) is not None
+    files = {path.stem for path in (PACKAGE / name).glob("*.py")} - {"__init__"}
+    assert name == "models" or set(dir(face)) - {"NAMES", "get"} == files - {"terms"}
+    assert name != "models" or {"create", "NAMES"} < set(dir(face))
+
+
 # Every part of the tree from the ground up, and what it may import besides itself: only parts in the rows above it.
 LAYERS = {
     "errors": set(),

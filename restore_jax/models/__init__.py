@@ -1,6 +1,13 @@
 """The networks by name: `create(name, **options)` returns a Flax linen module."""
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # JAX and Flax are loaded when a network is made
+    import flax.linen as nn
+    import jax
+
+__all__ = ["FILES", "NAMES", "create", "example_inputs", "initial_variables", "serves", "serving", "variable_shapes"]
 
 _NETWORKS = {
     "ifan": ("ifan", "IFAN"),
@@ -23,7 +30,7 @@ NAMES = tuple(_NETWORKS)
 FILES = {name: file for name, (file, _) in _NETWORKS.items()}  # its file here, and its converter's in weights/
 
 
-def create(name: str, **options):
+def create(name: str, **options: Any) -> "nn.Module":
     """Create the network `name` as a `flax.linen.Module`; options are its fields (see the class).
 
     Raises ValueError for an unknown name or option.
@@ -47,7 +54,7 @@ def create(name: str, **options):
 
 
 def serves(name: str, verb: str) -> bool:
-    """Whether the network `name` is one that a verb of restore-jax takes."""
+    """Say whether a verb of restore-jax takes the network `name`."""
     return name in NAMES and create(name).interface.verb == verb
 
 
@@ -56,12 +63,12 @@ def serving(verb: str) -> tuple[str, ...]:
     return tuple(name for name in NAMES if serves(name, verb))
 
 
-def example_inputs(model) -> dict:
+def example_inputs(model: "nn.Module") -> dict[str, Any]:
     """Return {name: shape} of small inputs that a network's `init` may be called with."""
     return model.interface.shapes(16, 16, 3)
 
 
-def initial_variables(model, key) -> dict:
+def initial_variables(model: "nn.Module", key: "jax.Array") -> dict[str, Any]:
     """Return fresh variables of a network, {"params": ...} and the like."""
     import jax
     import jax.numpy as jnp
@@ -70,8 +77,12 @@ def initial_variables(model, key) -> dict:
     return jax.jit(lambda key: model.init(key, **inputs))(key)
 
 
-def variable_shapes(model) -> dict:
+def variable_shapes(model: "nn.Module") -> dict[str, Any]:
     """Return the shapes of a network's variables, {"params": ...} and the like; nothing is computed."""
     import jax
 
     return jax.eval_shape(model.init, jax.random.key(0), **example_inputs(model))
+
+
+def __dir__() -> list[str]:
+    return __all__

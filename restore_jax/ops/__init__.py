@@ -1,8 +1,9 @@
 """Pure functions on arrays: no parameters, no state, nothing imported from the rest of the package."""
 
 import importlib
+from types import ModuleType
 
-_SUBMODULES = (
+__all__ = [
     "attention",
     "camera",
     "contextual",
@@ -21,10 +22,14 @@ _SUBMODULES = (
     "scene",
     "sensor",
     "warp",
-)
+]
 
 
-def __getattr__(name: str):
-    if name in _SUBMODULES:
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -16,22 +16,24 @@ evaluate(model, variables, inputs, config) -> (dict, dict)
 A task may have CARD, a dict of facts that the card of its weights must state, for them to be used as meant.
 """
 
-import importlib
+from types import ModuleType
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from restore_jax.tasks import deblur, defocus_map, optical_flow, ref_vsr, super_resolution, vsr
 
-NAMES = ("deblur", "defocus_map", "optical_flow", "ref_vsr", "super_resolution", "vsr")
+_TASKS = {
+    **{"deblur": deblur, "defocus_map": defocus_map, "optical_flow": optical_flow},
+    **{"ref_vsr": ref_vsr, "super_resolution": super_resolution, "vsr": vsr},
+}
+NAMES = tuple(_TASKS)
+__all__ = ["NAMES", "deblur", "defocus_map", "get", "optical_flow", "ref_vsr", "super_resolution", "vsr"]
 
 
-def get(name: str):
+def get(name: str) -> ModuleType:
     """Return the task's module. Raises ValueError for an unknown name."""
-    if name not in NAMES:
+    if name not in _TASKS:
         raise ValueError(f"no task {name!r}; known: {', '.join(NAMES)}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return _TASKS[name]
 
 
-def to_float(image: Num[Array, "..."]) -> Float[Array, "..."]:
-    """Convert integers of 8 or 16 bits to float32 in [0, 1]; floats stay as they are."""
-    whole = jnp.issubdtype(image.dtype, jnp.integer)
-    return image.astype(jnp.float32) / (float(jnp.iinfo(image.dtype).max) if whole else 1.0)
+def __dir__() -> list[str]:
+    return __all__

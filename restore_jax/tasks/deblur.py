@@ -5,8 +5,11 @@ section `camera`, else by `ops.render` as `config.render` says; or a pair {"blur
 {"left", "right"} of a dual-pixel camera where disparity is trained.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from restore_jax import losses, metrics
 from restore_jax.models.ifan import with_identity_filters
@@ -15,10 +18,10 @@ from restore_jax.ops.render import render_coc, render_dual_pixel
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.scene import random_coc
 from restore_jax.ops.warp import warp_horizontal
-from restore_jax.tasks import to_float
+from restore_jax.tasks.terms import Arrays, LossValue, Phases, Variables, to_float
 
 
-def initial_params(model, key, config):
+def initial_params(model: nn.Module, key: jax.Array, config: ConfigDict) -> Variables:
     """Return initial parameters; config.init is "xavier" (the dissertation's) or "identity_filters"."""
     image = jnp.zeros((1, 64, 64, 3))
     views = {"right": image, "left": image} if model.input == "dual" else {}
@@ -28,7 +31,7 @@ def initial_params(model, key, config):
     return params
 
 
-def inputs(example, key, config):
+def inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return views (h, w, 3) float32 in [0, 1]: render those that are missing, then augment (docs/networks.md 1)."""
     render_key, grey_key, noise_key = jax.random.split(key, 3)
     views = {name: to_float(image) for name, image in example.items()}
@@ -44,18 +47,18 @@ def inputs(example, key, config):
     return views
 
 
-def evaluation_inputs(example, key, config):
+def evaluation_inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return the views without augmentation."""
     views = {name: to_float(image) for name, image in example.items()}
     return views if "blurred" in views else _render(key, views["sharp"], config)
 
 
-def phases(config):
+def phases(config: ConfigDict) -> Phases:
     """Train everything by `loss`, in one phase."""
     return (((), loss),)
 
 
-def loss(model, params, inputs, config):
+def loss(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Sum the losses, each times its weight; a loss of weight zero is not computed.
 
     The loss `blur`, which is not in the dissertation, teaches the code that filters are made of to hold the COC.
@@ -79,12 +82,12 @@ def loss(model, params, inputs, config):
     return total, ({**terms, "loss": total, "gain_db": jnp.mean(gain), **health}, {})
 
 
-def filter_spread(filters):
+def filter_spread(filters: Float[Array, "b h w m"]) -> Float[Array, ""]:
     """Return the standard deviation over pixels of predicted filters (b, h, w, m), averaged over m; 0: no adaption."""
     return jax.lax.stop_gradient(jnp.mean(jnp.std(filters, (1, 2))))
 
 
-def evaluate(model, params, inputs, config):
+def evaluate(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> tuple[Arrays, Arrays]:
     """Compute metrics (b,) under the convention "ifan", and pictures (b, h, w, 3) in [0, 1] to look at."""
     outputs = _apply(model, params, inputs, config.loss.disparity, False)
     adaptive = "filters" in outputs
@@ -103,7 +106,9 @@ def evaluate(model, params, inputs, config):
     return values, pictures
 
 
-def disparity_loss(disparity, right, left):
+def disparity_loss(
+    disparity: Float[Array, "b h8 w8 1"], right: Float[Array, "b h w 3"], left: Float[Array, "b h w 3"]
+) -> Float[Array, ""]:
     """Compare the right view, reduced to 1/8 and warped by the disparity, with the left view reduced (Eq. 4.2)."""
     return losses.mse(warp_horizontal(block_mean(right, 8), disparity), block_mean(left, 8))
 

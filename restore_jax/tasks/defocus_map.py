@@ -7,9 +7,14 @@ of where it is blurred. A loss of weight zero is left out: B alone needs "sharp"
 Maps are sigma / UNIT in [0, 1], sigma in pixels of the image: a COC of c pixels is a sigma of c / 4.
 """
 
+from collections.abc import Callable
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from restore_jax import losses
 from restore_jax.models import initial_variables
@@ -17,7 +22,7 @@ from restore_jax.models.vgg import VGG19, caffe_input
 from restore_jax.ops.render import SIGMA_PER_COC, render_coc
 from restore_jax.ops.resize import nearest_align_corners
 from restore_jax.ops.scene import random_coc
-from restore_jax.tasks import to_float
+from restore_jax.tasks.terms import Arrays, LossValue, Phases, Variables, summed, to_float
 from restore_jax.weights.vgg19 import load_for
 
 UNIT = 7.0  # pixels: the sigma of the largest COC, 28
@@ -26,7 +31,7 @@ CONTENT = "relu4_4"  # "the last convolution layer before the fourth max-pooling
 GENERATOR = ("encoder", "decoder", "refinement", "auxiliary_heads", "calibration")
 
 
-def initial_params(model, key, config):
+def initial_params(model: nn.Module, key: jax.Array, config: ConfigDict) -> Variables:
     """Return initial variables; the encoder starts from VGG19's weights in config.vgg (`weights convert vgg19`)."""
     variables = initial_variables(model, key)
     if config.vgg:
@@ -34,7 +39,7 @@ def initial_params(model, key, config):
     return variables
 
 
-def inputs(example, key, config):
+def inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Render and augment "image" (h, w, 3) and "map" (h, w, 1); "real", "binary", "binary_map" stay as they are."""
     render_key, grey_key, sigma_key, noise_key = jax.random.split(key, 4)
     image = to_float(example["sharp"])
@@ -49,18 +54,18 @@ def inputs(example, key, config):
     return {**views, "image": jnp.clip(noisy, 0, 1), **real}
 
 
-def evaluation_inputs(example, key, config):
+def evaluation_inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Render "image" and "map" without augmentation."""
     return _render(key, to_float(example["sharp"]), config)
 
 
-def phases(config):
+def phases(config: ConfigDict) -> Phases:
     """Train the generator B with S, then, if there is an adversarial loss, the discriminator D."""
     generator = (GENERATOR, generator_loss)
     return (generator, (("discriminator",), discriminator_loss)) if config.loss.adversarial else (generator,)
 
 
-def generator_loss(model, variables, inputs, config):
+def generator_loss(model: nn.Module, variables: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Sum the generator's losses (Eq. 3.3).
 
     They are: defocus (3.5), auxiliary (3.6), content (3.9), calibration (3.10), adversarial (3.8).
@@ -84,12 +89,12 @@ def generator_loss(model, variables, inputs, config):
         outputs, variables = _moved(model, variables, inputs["real"], keep=("calibration",))
         adversarial.append(_cross_entropy(outputs["domain_logits"], 1.0))
         terms["adversarial"] = weights.adversarial * sum(adversarial) / len(adversarial)
-    total = sum(terms.values())
+    total, values = summed(terms)
     statistics = {name: collection for name, collection in variables.items() if name != "params"}
-    return total, ({**terms, "loss": total}, statistics)
+    return total, (values, statistics)
 
 
-def discriminator_loss(model, variables, inputs, config):
+def discriminator_loss(model: nn.Module, variables: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Compute the discriminator's loss (Eq. 3.7): synthetic features are 1, real ones 0, both weighted equally."""
     domains = {"image": 1.0, "real": 0.0} | ({"binary": 0.0} if config.loss.calibration else {})
     terms, statistics = {}, variables["batch_stats"]
@@ -103,12 +108,14 @@ def discriminator_loss(model, variables, inputs, config):
     return total, ({"discriminator": total}, {"batch_stats": statistics})
 
 
-def auxiliary_loss(maps, label, pixel_loss=losses.mse):
+def auxiliary_loss(
+    maps: Arrays, label: Float[Array, "b h w 1"], pixel_loss: Callable[..., jax.Array] = losses.mse
+) -> Float[Array, ""]:
     """Sum the errors of the maps of all levels, against the label resized to each (Eq. 3.6)."""
     return sum(pixel_loss(m, nearest_align_corners(label, *m.shape[1:3])) for m in maps.values())
 
 
-def content_loss(vgg, map_, label):
+def content_loss(vgg: Variables, map_: Float[Array, "b h w 1"], label: Float[Array, "b h w 1"]) -> Float[Array, ""]:
     """Compute the mean squared difference of VGG19's features of two maps (b, h, w, 1) in [0, 1] (Eq. 3.9)."""
 
     def features(x):
@@ -117,7 +124,7 @@ def content_loss(vgg, map_, label):
     return losses.mse(features(map_), features(label))
 
 
-def evaluate(model, variables, inputs, config):
+def evaluate(model: nn.Module, variables: Variables, inputs: Arrays, config: ConfigDict) -> tuple[Arrays, Arrays]:
     """Compute errors (b,) of the maps, mse, and mae in pixels of sigma, and pictures (b, h, w, 3)."""
     result, label = model.apply(variables, inputs["image"])["defocus"], inputs["map"]
     error = result - label

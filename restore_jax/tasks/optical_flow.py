@@ -4,25 +4,27 @@ An example holds "sharp", a photograph. One frame is the photograph itself. The 
 with cut-outs that move by themselves. Both are halved, so that neither shows traces of interpolation.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
+from ml_collections import ConfigDict
 
 from restore_jax.models import initial_variables
 from restore_jax.ops.resize import block_mean
 from restore_jax.ops.warp import warp
-from restore_jax.tasks import to_float
+from restore_jax.tasks.terms import Arrays, LossValue, Phases, Variables, to_float
 
 LAYERS = 2  # number of cut-outs
 EPSILON = 1e-2  # pixels: the end-point error is quadratic below it
 
 
-def initial_params(model, key, config):
+def initial_params(model: nn.Module, key: jax.Array, config: ConfigDict) -> Variables:
     """Return initial parameters."""
     return initial_variables(model, key)
 
 
-def inputs(example, key, config):
+def inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Make and augment "reference", "neighbour" (h, w, 3) and "flow" (h, w, 2); warp(neighbour, flow) is reference."""
     motion_key, gain_key, sigma_key, noise_key = jax.random.split(key, 4)
     pair = _pair(motion_key, to_float(example["sharp"]), config)
@@ -33,24 +35,24 @@ def inputs(example, key, config):
     return {**pair, "reference": seen[0], "neighbour": seen[1]}
 
 
-def evaluation_inputs(example, key, config):
+def evaluation_inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Make the pair and its flow without augmentation."""
     return _pair(key, to_float(example["sharp"]), config)
 
 
-def phases(config):
+def phases(config: ConfigDict) -> Phases:
     """Train everything by `loss`, in one phase."""
     return (((), loss),)
 
 
-def loss(model, params, inputs, config):
+def loss(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Compute the mean end-point error in pixels."""
     flow = model.apply(params, inputs["reference"], inputs["neighbour"])
     value = jnp.mean(jnp.sqrt(jnp.sum(jnp.square(flow - inputs["flow"]), -1) + EPSILON**2))
     return value, ({"loss": value}, {})
 
 
-def evaluate(model, params, inputs, config):
+def evaluate(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> tuple[Arrays, Arrays]:
     """Compute end-point errors (b,) of the flow and of zero flow, and pictures: both frames, and one of them warped."""
     flow = model.apply(params, inputs["reference"], inputs["neighbour"])
 
@@ -62,7 +64,7 @@ def evaluate(model, params, inputs, config):
     return {"epe": error(flow), "epe_of_zero": error(jnp.zeros_like(flow))}, pictures
 
 
-def random_flow(key: Key[Array, ""], size: tuple[int, int], largest) -> Float[Array, "h w 2"]:
+def random_flow(key: Key[Array, ""], size: tuple[int, int], largest: float) -> Float[Array, "h w 2"]:
     """Draw a flow (pixels, x first): shift, zoom, turn and shear, a smooth field, and cut-outs that move by themselves.
 
     Its scale is log-uniform up to `largest` pixels, the length of the longest vector.

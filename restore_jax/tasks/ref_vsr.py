@@ -10,21 +10,34 @@ If config.loss.fidelity is not 0, details are learned from the views that config
 are weighted by the matching confidence of its camera, if the network matches that camera.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
-from restore_jax import losses, metrics
+from restore_jax import losses
 from restore_jax.models import initial_variables
-from restore_jax.models.vgg import VGG19, imagenet_input
 from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
-from restore_jax.ops.imresize import imresize
-from restore_jax.ops.resize import block_mean, upsample_bicubic
-from restore_jax.tasks import to_float
+from restore_jax.ops.resize import block_mean
+from restore_jax.tasks.terms import (
+    Arrays,
+    LossValue,
+    Phases,
+    Variables,
+    bicubic,
+    features,
+    gain_over,
+    low,
+    scored,
+    summed,
+    views_as_floats,
+    with_matcher,
+)
 from restore_jax.weights import load_into
 from restore_jax.weights.vgg19 import load_for
 
 
-def initial_params(model, key, config):
+def initial_params(model: nn.Module, key: jax.Array, config: ConfigDict) -> Variables:
     """Return initial parameters.
 
     config.spynet: weights of the flow network, which is not trained, and from which one for references starts.
@@ -35,29 +48,26 @@ def initial_params(model, key, config):
         flow = load_into(config.spynet, "spynet", {})["params"]
         params |= {name: flow for name in ("flow_network", "reference_flow") if name in params}
     if config.vgg:
-        vgg = load_for("imagenet", config.vgg)
-        for name in {"matcher", "frame_matcher"} & params.keys():
-            matcher = params[name]
-            params[name] = {**matcher, "vgg": {layer: vgg[layer] for layer in matcher["vgg"]}}
+        params = with_matcher(params, load_for("imagenet", config.vgg))
     return {"params": params}
 
 
-def inputs(example, key, config):
+def inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return the views as float32 in [0, 1]; the data has the cameras' noise and exposure already."""
-    return {name: to_float(view) for name, view in example.items()}
+    return views_as_floats(example)
 
 
-def evaluation_inputs(example, key, config):
+def evaluation_inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return the views as float32 in [0, 1]."""
     return inputs(example, key, config)
 
 
-def phases(config):
+def phases(config: ConfigDict) -> Phases:
     """Train everything by `loss`, in one phase."""
     return (((), loss),)
 
 
-def loss(model, params, inputs, config):
+def loss(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Sum the terms, each times its weight in config.loss; a term of weight zero is not computed.
 
     pixel: mean absolute error (the "-l1" models). low: of the low frequencies alone; contextual: to the truth
@@ -69,14 +79,13 @@ def loss(model, params, inputs, config):
     if weights.pixel:
         terms["pixel"] = weights.pixel * losses.l1(result, inputs["hr"])
     if weights.low:
-        seen, truth = (result, inputs["hr"]) if "hr" in inputs else (imresize(result, 1 / model.scale), _frame(inputs))
-        terms["low"] = weights.low * losses.l1(losses.low_frequencies(seen), losses.low_frequencies(truth))
+        terms["low"] = weights.low * low(result, inputs.get("hr"), _frame(inputs))
     if weights.contextual or weights.fidelity:
         vgg = load_for("imagenet", config.vgg)
-        features = _features(vgg, result, weights.layer)
+        seen = features(vgg, result, weights.layer)
     if weights.contextual:
-        truth = _features(vgg, inputs["hr"], weights.layer)
-        terms["contextual"] = weights.contextual * contextual_loss(features, truth)[0]
+        truth = features(vgg, inputs["hr"], weights.layer)
+        terms["contextual"] = weights.contextual * contextual_loss(seen, truth)[0]
     if weights.fidelity:
         terms["fidelity"] = 0.0
         for view in weights.supervision.split(","):
@@ -84,24 +93,20 @@ def loss(model, params, inputs, config):
                 _around_centre(x, weights.fidelity_window)
                 for x in (inputs[view], _confidence_in(outputs["confidence"], view))
             )
-            details = jnp.moveaxis(jax.lax.map(lambda x: _features(vgg, x, weights.layer), _by_frame(frames)), 0, 1)
-            confidence = jax.vmap(lambda x: _pooled(x, features.shape[1]), 1, 1)(confidence)[..., 0]
-            terms["fidelity"] += weights.fidelity * multi_reference_fidelity(features, details, confidence)
-    total = sum(terms.values())
-    values = {**terms, "loss": total}
+            details = jnp.moveaxis(jax.lax.map(lambda x: features(vgg, x, weights.layer), _by_frame(frames)), 0, 1)
+            confidence = jax.vmap(lambda x: _pooled(x, seen.shape[1]), 1, 1)(confidence)[..., 0]
+            terms["fidelity"] += weights.fidelity * multi_reference_fidelity(seen, details, confidence)
+    gain = {}
     if "hr" in inputs:
-        values["gain_db"] = jnp.mean(_gain(result, inputs, model.scale))
+        gain["gain_db"] = jnp.mean(gain_over(bicubic(_frame(inputs), model.scale), result, inputs["hr"]))
+    total, values = summed(terms, **gain)
     return total, (values, {})
 
 
-def evaluate(model, params, inputs, config):
+def evaluate(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> tuple[Arrays, Arrays]:
     """Compute metrics (b,) of the centre frame under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
-    outputs = model.apply(params, inputs["lrs"], _references(model, inputs))
-    result, truth = outputs["image"], inputs["hr"]
-    values = {name: getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
-    values["gain_db"] = _gain(result, inputs, model.scale)
-    pictures = {"input": _bicubic(inputs, model.scale), "result": result, "truth": truth}
-    return values, pictures
+    result = model.apply(params, inputs["lrs"], _references(model, inputs))["image"]
+    return scored(bicubic(_frame(inputs), model.scale), result, inputs["hr"])
 
 
 def _references(model, inputs):
@@ -137,18 +142,3 @@ def _frame(inputs):
     """Return the window's centre frame."""
     lrs = inputs["lrs"]
     return lrs[:, lrs.shape[1] // 2]
-
-
-def _bicubic(inputs, scale):
-    return jnp.clip(upsample_bicubic(_frame(inputs), scale), 0, 1)
-
-
-def _gain(result, inputs, scale):
-    """Compute how much higher the result's PSNR (b,) is than that of bicubic interpolation."""
-    truth = inputs["hr"]
-    ours, plain = (metrics.psnr(image, truth, "refvsr") for image in (jnp.clip(result, 0, 1), _bicubic(inputs, scale)))
-    return ours - plain
-
-
-def _features(vgg, image, layer):
-    return VGG19(layer).apply({"params": vgg}, imagenet_input(image))[layer]

@@ -6,15 +6,32 @@ Without "hr", in DCSR's adaptation to real pictures, the result's low frequencie
 config.loss.fidelity is not 0, details are learned from the view that config.loss.supervision names.
 """
 
+from typing import Any
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
-from restore_jax import losses, metrics, models
-from restore_jax.models.vgg import VGG19, imagenet_input
+from restore_jax import losses, models
 from restore_jax.ops.contextual import contextual_loss, multi_reference_fidelity
 from restore_jax.ops.imresize import imresize
 from restore_jax.ops.resize import block_mean, upsample_bicubic
-from restore_jax.tasks import to_float
+from restore_jax.tasks.terms import (
+    Arrays,
+    LossValue,
+    Phases,
+    Variables,
+    bicubic,
+    features,
+    gain_over,
+    low,
+    scored,
+    summed,
+    to_float,
+    with_matcher,
+)
 from restore_jax.weights import load_into
 from restore_jax.weights.vgg19 import load_for
 
@@ -23,7 +40,7 @@ WIDE = 2  # a reference's pixels are this many times finer than the input's
 PENALTY = 10.0  # weight of WGAN-GP's gradient penalty
 
 
-def initial_params(model, key, config):
+def initial_params(model: nn.Module, key: jax.Array, config: ConfigDict) -> Variables:
     """Return initial variables.
 
     config.vgg: VGG19's weights, from which matching or textures start. config.generator: weights of the network without
@@ -35,8 +52,7 @@ def initial_params(model, key, config):
         vgg = load_for("imagenet", config.vgg)
         if "extractor" in params:
             params["extractor"] = {layer: vgg[layer] for layer in params["extractor"]}
-        if "matcher" in params:
-            params["matcher"] = {**params["matcher"], "vgg": {layer: vgg[layer] for layer in params["matcher"]["vgg"]}}
+        params = with_matcher(params, vgg)
     variables = {**variables, "params": params}
     if config.generator:
         options = {name: option for name, option in config.model.options.items() if name != "critic"}
@@ -45,7 +61,7 @@ def initial_params(model, key, config):
     return variables
 
 
-def inputs(example, key, config):
+def inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return "lr" and "hr" as float32 in [0, 1], "ref" with pixels as fine as the output's, and "details"."""
     views = evaluation_inputs(example, key, config)
     if config.loss.supervision in example:
@@ -55,7 +71,7 @@ def inputs(example, key, config):
     return views
 
 
-def evaluation_inputs(example, key, config):
+def evaluation_inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return the inputs without the views that only losses need."""
     scale = config.model.options.get("scale", 4)
     if "sharp" in example:
@@ -72,14 +88,14 @@ def evaluation_inputs(example, key, config):
     return views
 
 
-def phases(config):
+def phases(config: ConfigDict) -> Phases:
     """Train the network, then, if there is an adversarial loss, the discriminator."""
     if not config.loss.adversarial:
         return (((), loss),)
     return (GENERATOR, loss), (("discriminator",), discriminator_loss)
 
 
-def loss(model, variables, inputs, config):
+def loss(model: nn.Module, variables: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Sum the terms, each times its weight in config.loss; a term of weight zero is not computed.
 
     pixel: the loss that config.loss.norm names. perceptual: squared error between VGG19's features at
@@ -94,35 +110,32 @@ def loss(model, variables, inputs, config):
     if weights.texture:
         terms["texture"] = weights.texture * texture_loss(model, variables, outputs)
     if weights.low:
-        seen, truth = (result, inputs["hr"]) if "hr" in inputs else (imresize(result, 1 / model.scale), inputs["lr"])
-        terms["low"] = weights.low * losses.l1(losses.low_frequencies(seen), losses.low_frequencies(truth))
+        terms["low"] = weights.low * low(result, inputs.get("hr"), inputs["lr"])
     if weights.perceptual or weights.contextual or weights.fidelity:
         vgg = load_for("imagenet", config.vgg)
-        features = _features(vgg, result, weights.layer)
+        seen = features(vgg, result, weights.layer)
     if weights.perceptual or weights.contextual:
-        truth = _features(vgg, inputs["hr"], weights.layer)
+        truth = features(vgg, inputs["hr"], weights.layer)
     if weights.perceptual:
-        terms["perceptual"] = weights.perceptual * losses.mse(features, truth)
+        terms["perceptual"] = weights.perceptual * losses.mse(seen, truth)
     if weights.contextual:
-        both = contextual_loss(features, truth)[0] + contextual_loss(truth, features)[0]
+        both = contextual_loss(seen, truth)[0] + contextual_loss(truth, seen)[0]
         terms["contextual"] = weights.contextual * both / 2
     if weights.fidelity:
-        details = _features(vgg, inputs["details"], weights.layer)[:, None]
+        details = features(vgg, inputs["details"], weights.layer)[:, None]
         confidence = outputs["confidence"]
-        confidence = block_mean(confidence, confidence.shape[1] // features.shape[1])[..., 0]
-        terms["fidelity"] = weights.fidelity * multi_reference_fidelity(features, details, confidence[:, None])
+        confidence = block_mean(confidence, confidence.shape[1] // seen.shape[1])[..., 0]
+        terms["fidelity"] = weights.fidelity * multi_reference_fidelity(seen, details, confidence[:, None])
     if weights.adversarial:
         logits, _ = _judged(model, variables, result)
         fooled = -logits if weights.critic == "wgan" else jax.nn.softplus(-logits)
         terms["adversarial"] = weights.adversarial * jnp.mean(fooled)
-    total = sum(terms.values())
-    values = {**terms, "loss": total}
-    if "hr" in inputs:
-        values["gain_db"] = jnp.mean(_gain(result, inputs))
+    gain = {"gain_db": jnp.mean(gain_over(_plain(inputs), result, inputs["hr"]))} if "hr" in inputs else {}
+    total, values = summed(terms, **gain)
     return total, (values, statistics)
 
 
-def discriminator_loss(model, variables, inputs, config):
+def discriminator_loss(model: nn.Module, variables: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Compute the loss of telling photographs from results.
 
     config.loss.critic "gan" is cross-entropy, "wgan" the Wasserstein distance with a penalty on the gradient's norm.
@@ -142,7 +155,7 @@ def discriminator_loss(model, variables, inputs, config):
     return total, ({"discriminator": total}, moved)
 
 
-def texture_loss(model, variables, outputs):
+def texture_loss(model: nn.Module, variables: Variables, outputs: dict[str, Any]) -> Float[Array, ""]:
     """Compare the result's textures with those transferred: squared error, weighted by similarity, mean over levels.
 
     The extractor and the transferred textures have no gradient; only the result does.
@@ -157,13 +170,9 @@ def texture_loss(model, variables, outputs):
     return total / len(found)
 
 
-def evaluate(model, variables, inputs, config):
+def evaluate(model: nn.Module, variables: Variables, inputs: Arrays, config: ConfigDict) -> tuple[Arrays, Arrays]:
     """Compute metrics (b,) under the convention "refvsr", and pictures (b, h, w, 3) to look at."""
-    result = model.apply(variables, *_frames(inputs))["image"]
-    truth = inputs["hr"]
-    values = {name: getattr(metrics, name)(result, truth, "refvsr") for name in ("psnr", "ssim")}
-    values["gain_db"] = _gain(result, inputs)
-    return values, {"input": _bicubic(inputs), "result": result, "truth": truth}
+    return scored(_plain(inputs), model.apply(variables, *_frames(inputs))["image"], inputs["hr"])
 
 
 def _frames(inputs):
@@ -191,15 +200,5 @@ def _frame(frames):
     return frames[frames.shape[0] // 2]
 
 
-def _bicubic(inputs):
-    return jnp.clip(upsample_bicubic(inputs["lr"], inputs["hr"].shape[1] // inputs["lr"].shape[1]), 0, 1)
-
-
-def _gain(result, inputs):
-    """Compute how much higher the result's PSNR (b,) is than that of bicubic interpolation."""
-    ours, plain = (metrics.psnr(x, inputs["hr"], "refvsr") for x in (jnp.clip(result, 0, 1), _bicubic(inputs)))
-    return ours - plain
-
-
-def _features(vgg, image, layer):
-    return VGG19(layer).apply({"params": vgg}, imagenet_input(image))[layer]
+def _plain(inputs):
+    return bicubic(inputs["lr"], inputs["hr"].shape[1] // inputs["lr"].shape[1])

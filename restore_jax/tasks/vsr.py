@@ -8,18 +8,19 @@ The two losses train different modules (section 6.2.2): L_RMem the bank, the enc
 reconstructor; L_RefVSR the bank, the encoder of LR queries, the fusion and the network that the memory is plugged into.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from restore_jax import losses, metrics, weights
 from restore_jax.models import initial_variables
-from restore_jax.ops.resize import upsample_bicubic
-from restore_jax.tasks import to_float
+from restore_jax.tasks.terms import Arrays, LossValue, Phases, Variables, bicubic, summed, views_as_floats
 
 SCALE = 4
 
 
-def initial_params(model, key, config):
+def initial_params(model: nn.Module, key: jax.Array, config: ConfigDict) -> Variables:
     """Return initial parameters.
 
     config.spynet: weights of the flow network. config.backbone: weights of the network without memory.
@@ -42,22 +43,22 @@ def initial_params(model, key, config):
     return {"params": variables["params"]}
 
 
-def inputs(example, key, config):
+def inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return the views as float32 in [0, 1]; the data has the cameras' noise and exposure already."""
-    return {name: to_float(view) for name, view in example.items()}
+    return views_as_floats(example)
 
 
-def evaluation_inputs(example, key, config):
+def evaluation_inputs(example: Arrays, key: jax.Array, config: ConfigDict) -> Arrays:
     """Return the views as float32 in [0, 1]."""
     return inputs(example, key, config)
 
 
-def phases(config):
+def phases(config: ConfigDict) -> Phases:
     """Train everything by `loss`, or the memory alone where nothing is super-resolved (Tables 6.4 and 6.5)."""
     return ((() if config.loss.pixel else ("bank",), loss),)
 
 
-def loss(model, params, inputs, config):
+def loss(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> LossValue:
     """Sum the terms, each times its weight in config.loss.
 
     pixel: L_RefVSR (Eq. 6.3), by config.loss.norm, of the restored frames. memory: L_RMem (Eq. 6.2), mean absolute
@@ -73,11 +74,11 @@ def loss(model, params, inputs, config):
         remembered = model.apply(params, frames, method="reconstruct_reference")
         terms["memory"] = weights.memory * losses.l1(remembered, frames)
         values["memory_db"] = jnp.mean(metrics.psnr(jnp.clip(remembered, 0, 1), frames, "refvsr"))
-    total = sum(terms.values())
-    return total, ({**terms, **values, "loss": total}, {})
+    total, values = summed(terms, **values)
+    return total, (values, {})
 
 
-def evaluate(model, params, inputs, config):
+def evaluate(model: nn.Module, params: Variables, inputs: Arrays, config: ConfigDict) -> tuple[Arrays, Arrays]:
     """Compute PSNR (b,) of the centre frame (convention "refvsr"), its gain over bicubic, and pictures."""
     result, truth = model.apply(params, inputs["lrs"])["image"], _truth(inputs)
     middle = [_centre(x) for x in (_bicubic(inputs), jnp.clip(result, 0, 1), truth)]
@@ -94,8 +95,8 @@ def _bicubic(inputs):
     """Interpolate bicubically all frames, or the centre frame if only that has a truth."""
     lrs = inputs["lrs"]
     if "hrs" not in inputs:
-        return jnp.clip(upsample_bicubic(lrs[:, lrs.shape[1] // 2], SCALE), 0, 1)
-    return jnp.clip(jax.vmap(lambda x: upsample_bicubic(x, SCALE), 1, 1)(lrs), 0, 1)
+        return bicubic(_centre(lrs), SCALE)
+    return jax.vmap(lambda x: bicubic(x, SCALE), 1, 1)(lrs)
 
 
 def _centre(frames):
