@@ -30,6 +30,14 @@ def pytest_addoption(parser):
     parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails, as in CI")
 
 
+def pytest_collection_modifyitems(items):
+    from tests.slow import SLOW
+
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     return _without_skips(item.config, (yield))

@@ -288,8 +288,14 @@ FAULTS = [
         "test_doors",
     ),
     Fault("shipped weights are loaded unchecked", "_read", "verify(name)", "pass", "test_doors"),
-    Fault("BT.709 from 576 lines on", "probe", "frame.height >= 720", "frame.height >= 700", "test_doors"),
-    Fault("BT.709 by the height alone", "probe", "frame.height >= 720", "frame.height > 720", "test_doors"),
+    Fault("BT.709 from 576 lines on", "_matrix", "frame.height > 576", "frame.height >= 576", "test_doors"),
+    Fault(
+        "BT.709 by the height alone",
+        "_matrix",
+        "frame.height > 576 or frame.width >= 1280",
+        "frame.height > 576",
+        "test_doors",
+    ),
     Fault(
         "archives are unpacked whatever they hold",
         "_refuse_more",
