@@ -1,4 +1,4 @@
-"""Files of tests that take seconds each even where programs are compiled already, and why; `make check` leaves them out.
+"""Files of tests that take seconds each even with all programs compiled, and why; `make check` leaves them out.
 
 A single slow test in a quick file has the mark `slow` itself.
 """

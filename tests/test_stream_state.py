@@ -1,5 +1,6 @@
 """Streams carry state: each tile its own, segments theirs and their order, chunks the frames around them."""
 
+import dataclasses
 import json
 import types
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ def test_segments_are_joined_in_their_order(tmp_path):
 class Referring(engines.Bicubic):
     """Gives the reference of each frame, enlarged to its size, in its place."""
 
-    name, scale, takes_reference, stride = "referring", 1, True, 1
+    name, scale, references = "referring", 1, ("wide",)
 
     def prepare(self, frame, reference, before):
         """The frame's size in the reference's one colour."""
@@ -157,10 +158,11 @@ def test_a_frame_takes_the_reference_of_its_moment(tmp_path, offset, expected):
 
 
 # -------------------------------------------------------------------------------------------------------------- chunks
+@dataclasses.dataclass(frozen=True)
 class Keyframed:
     """A network of clips that gives, for each frame, the number of the first frame it was shown with."""
 
-    keyframe_stride = 3
+    interface = rj.models.create("iconvsr", keyframe_stride=3).interface
 
     def clone(self, dtype):
         return self

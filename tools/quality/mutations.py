@@ -213,7 +213,7 @@ FAULTS = [
         "self._states[number] = None",
         "test_stream_state",
     ),
-    Fault("BasicVSR sees 4 frames ahead", "BasicVSR", "0, 16, 28, 0", "0, 16, 4, 0", "test_stream_state", "seam"),
+    Fault("BasicVSR sees 4 frames ahead", "Chunks", "0, 16, 28, 0", "0, 16, 4, 0", "test_stream_state", "seam"),
     Fault("tiles on a grid of 8 pixels", "GRID", "= 16", "= 8", "test_tile_grid"),
     Fault(
         "a stream keeps all it has seen",
@@ -265,8 +265,8 @@ FAULTS = [
     Fault(
         "IconVSR off the grid of keyframes",
         "Clips.__init__",
-        "4 * model.keyframe_stride",
-        "4 * model.keyframe_stride + 1",
+        "4 * interface.period",
+        "4 * interface.period + 1",
         "test_stream_state",
     ),
     Fault(
@@ -298,7 +298,7 @@ FAULTS = [
     ),
     Fault(
         "archives are unpacked whatever they hold",
-        "_refuse_more",
+        "refuse_bomb",
         "if held > max",
         "if False and held > max",
         "test_doors",
