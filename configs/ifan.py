@@ -133,7 +133,7 @@ def camera(config) -> None:
     config.camera = ml_collections.ConfigDict(
         {
             # Scene: COC in pixels, log-uniform; the shares that are wholly sharp and that have a cut-out in front.
-            **{"min_coc": 1.5, "max_coc": 36.0, "sharp": 0.125, "cut_out": 0.5, "num_layers": 12},
+            **{"min_coc": 2.5, "max_coc": 36.0, "sharp": 0.125, "cut_out": 0.5, "num_layers": 12},
             "lens": {
                 **{"polygon": 0.4, "cut": 0.3, "gaussian": (0.35, 0.3)},  # of these: pure apertures, pure Gaussians
                 **{"rim": 0.6, "colour": 0.03, "motion": (0.2, 2.0)},
