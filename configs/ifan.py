@@ -8,7 +8,8 @@ Variants, `configs/ifan.py:WORD,WORD`:
               8 x 256x256. The dissertation: 25.37 dB, SSIM .789, LPIPS .217 (Table 4.2).
     rendered  the same on sharp photographs, defocus rendered on the device: add --data PHOTOS.
     camera    on sharp photographs that a random camera defocuses and writes (`ops.camera`): add --data PHOTOS.
-    small     what ships as `ifan-small`: N = 8, width 16, `camera`. About a second a step on 2 CPU cores.
+    small     what ships as `ifan-small`: N = 8, width 16, `camera`. A step takes 1 s on 2 CPU cores. The card of the
+              weights says what they were trained on from.
     tiny      20 steps on drawn pictures, under a minute on 2 cores, to see that everything runs; it can follow other
     words.
 """
