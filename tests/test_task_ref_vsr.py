@@ -54,7 +54,7 @@ def config_of(**weights):
 @pytest.fixture
 def drawn(monkeypatch):
     """Views, a result and confidences of two cameras, drawn; VGG19 replaced."""
-    monkeypatch.setattr(task, "_features", fake_features)
+    monkeypatch.setattr(task, "features", fake_features)
     monkeypatch.setattr(task, "load_for", lambda input, path: None)
     rng = np.random.default_rng(0)
     views = {name: rng.random(shape, np.float32) for name, shape in SHAPES.items()}
