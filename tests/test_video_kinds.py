@@ -25,7 +25,7 @@ def no_cache(monkeypatch):
 
 
 def enlarged(capsys, source, out, *arguments):
-    """What the command says of a video that it enlarges twice to `out`."""
+    """Enlarge a video twice by the command, to `out`; return what it says."""
     capsys.readouterr()
     code = cli.main(["vsr", str(source), "-o", str(out), "--weights", "bicubic", "--scale", "2", *map(str, arguments)])
     said = capsys.readouterr()

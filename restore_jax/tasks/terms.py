@@ -1,4 +1,4 @@
-"""What several tasks share: types of their functions, views as floats, loss terms, and scores against bicubic."""
+"""Share types of functions, views as floats, loss terms and scores against bicubic among several tasks."""
 
 from collections.abc import Callable
 from typing import Any
