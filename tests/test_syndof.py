@@ -242,7 +242,7 @@ def test_beam_renders_what_is_missing(root, tmp_path, small_shards):
 def test_without_beam_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     monkeypatch.delitem(sys.modules, "data_prep.syndof.pipeline", raising=False)
-    with pytest.raises(InputError, match=r"restore-jax\[beam\]"):
+    with pytest.raises(InputError, match=r"pip install '\.\[beam\]'"):
         import data_prep.syndof.pipeline  # noqa: F401
 
 
