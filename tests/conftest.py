@@ -1,7 +1,6 @@
 """Strictness for every test: shapes are checked, promotion of dtypes and ranks raises, --no-skips is there."""
 
 import os
-import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the tests' time is compiling: programs run once, so that optimising them costs more than it saves.
@@ -60,8 +59,10 @@ def golden():
     """Loads tests/golden/NAME.npz as a dict of arrays."""
     import numpy as np
 
+    from tests.places import GOLDEN
+
     def load(name):
-        with np.load(pathlib.Path(__file__).parent / "golden" / f"{name}.npz") as arrays:
+        with np.load(GOLDEN / f"{name}.npz") as arrays:
             return dict(arrays)
 
     return load

@@ -4,8 +4,10 @@ import io
 import struct
 
 import numpy as np
+import pillow_heif
 import tifffile
-from image_samples import HEIGHT, RGB8, SRGB, WIDTH, XMP, exif, saved
+
+from tests.image_samples import HEIGHT, RGB8, SRGB, WIDTH, XMP, exif, saved
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 GAIN = saved(RGB8[: HEIGHT // 2, : WIDTH // 2, 0], "jpeg", quality=90)
@@ -122,3 +124,11 @@ def dng(scene, orientation=1):
 
 
 FULL = {"exif": exif(), "icc_profile": SRGB, "xmp": XMP}
+
+
+def heic(array, mode="RGB", **options):
+    """Return the HEIC file that pillow-heif encodes from an array (h, w, channels) of samples as `mode` says."""
+    out = io.BytesIO()
+    options = {"quality": 100, "chroma": 444, **options}
+    pillow_heif.encode(mode, array.shape[1::-1], np.ascontiguousarray(array).tobytes(), out, **options)
+    return out.getvalue()

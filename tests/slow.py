@@ -20,10 +20,12 @@ SLOW = {
     **dict.fromkeys(("test_task_deblur", "test_task_defocus_map", "test_task_optical_flow", "test_task_ref_vsr"), TASK),
     **dict.fromkeys(("test_task_super_resolution", "test_task_vsr", "test_randomness", "test_camera"), TASK),
     **dict.fromkeys(("test_train", "test_train_parallel", "test_train_survival", "test_config"), RUN),
-    **dict.fromkeys(("test_evaluate_defocus", "test_evaluate_memory", "test_evaluate_rtf", "test_evaluate_vsr"), TABLE),
+    **dict.fromkeys(("test_evaluate_defocus", "test_evaluate_memory", "test_evaluate_vsr"), TABLE),
     **dict.fromkeys(("test_tables",), TABLE),
     **dict.fromkeys(("test_bench", "test_bench_defocus", "test_bench_train", "test_bench_vsr"), BENCH),
     **dict.fromkeys(("test_cli", "test_cli_vsr", "test_docs", "test_notebooks", "test_fuzz", "test_app"), VERB),
-    **dict.fromkeys(("test_data_prep", "test_realmcvsr", "test_syndof", "test_loader", "test_triple_camera"), DATA),
+    **dict.fromkeys(
+        ("test_data_prep", "test_realmcvsr", "test_rtf", "test_syndof", "test_loader", "test_triple_camera"), DATA
+    ),
     **dict.fromkeys(("test_alignment", "test_classical", "test_pairing"), "works through whole pictures or clips"),
 }

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from random_weights import save_random
 from scipy.ndimage import gaussian_filter
 
 import restore_jax as rj
 from restore_jax import cli, defocus
 from restore_jax.errors import InputError
+from tests.random_weights import save_random
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import video_samples
-from moving_scene import filmed
 
 import restore_jax
 from restore_jax import cli, io, weights
 from restore_jax.train.config import load_config
+from tests import video_samples
+from tests.moving_scene import filmed
+from tests.places import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 EXAMPLE = ROOT / "docs" / "add-a-network.md"
 TRAIN = "python -m restore_jax.train "

@@ -7,13 +7,13 @@ import zipfile
 
 import numpy as np
 import pytest
-import video_samples as samples
 
 import restore_jax as rj
 from restore_jax import video, weights
 from restore_jax.app import gate
 from restore_jax.errors import InputError
 from restore_jax.weights import registry
+from tests import video_samples as samples
 
 
 # ---------------------------------------------------------------------------------------------------------- the page

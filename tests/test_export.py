@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import pathlib
 import re
 import subprocess
 import sys
@@ -11,15 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_weights import drawn
 
 from restore_jax import cli, models, weights
 from restore_jax.errors import InputError
 from restore_jax.export import export
 from restore_jax.weights import registry
 from restore_jax.weights.building import parameter_shapes
+from tests.places import ROOT
+from tests.random_weights import drawn
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 SIZES = (32, 48), (40, 21)  # the second is no multiple of anything
 
 

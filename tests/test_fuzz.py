@@ -16,15 +16,10 @@ import zlib
 
 import numpy as np
 import pytest
-import syndof_tree
 import tifffile
-import video_samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_samples import NOISE16, RGB8, chunk, make_png, saved
-from photo_carriers import FILM, dng, ultra_hdr
 from safetensors.numpy import save as to_safetensors
-from test_io_phones import heic
 
 import data_prep
 import restore_jax
@@ -33,8 +28,11 @@ from restore_jax.errors import InputError
 from restore_jax.io import atomic
 from restore_jax.video import segments
 from restore_jax.weights.building import parameter_shapes
+from tests import syndof_tree, video_samples
+from tests.image_samples import NOISE16, RGB8, chunk, make_png, saved
+from tests.photo_carriers import FILM, dng, heic, ultra_hdr
+from tests.places import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 FUZZ = settings(
     derandomize=True, database=None, deadline=None, max_examples=12, suppress_health_check=list(HealthCheck)
 )

@@ -1,11 +1,11 @@
 """The notebooks, executed from first cell to last with tiny settings; stored without outputs."""
 
-import pathlib
-
 import nbformat
 import pytest
 
-COLAB = pathlib.Path(__file__).parent.parent / "colab"
+from tests.places import ROOT
+
+COLAB = ROOT / "colab"
 # What replaces the values of the cell tagged "parameters" ({run}: a fresh folder), and what the notebook then prints.
 TINY = {
     "train_ifan": (

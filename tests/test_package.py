@@ -10,8 +10,8 @@ import tomllib
 import pytest
 
 import restore_jax
+from tests.places import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = pathlib.Path(restore_jax.__file__).parent  # a wheel's, where the tests run from one
 HEAVY = ("jax", "tensorflow", "torch", "cv2", "flax", "skimage", "scipy", "PIL", "imageio")
 

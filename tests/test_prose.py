@@ -1,15 +1,13 @@
 """The prose of the tree: how docstrings begin, what is cited, and that a reader can open it."""
 
 import ast
-import pathlib
 import re
 
 import pytest
 import yaml
 
 import restore_jax
-
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.places import ROOT
 
 FIRST_WORDS = re.compile(r"(Of|The same|That of|What)\b")
 # A private folder, a private page, a stage of a plan, a bar that was to be passed.
