@@ -93,7 +93,7 @@ def test_the_worked_example_works(tmp_path, files):
     for folder in (pathlib.Path(restore_jax.__file__).parent, ROOT / "configs"):
         ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
         shutil.copytree(folder, tmp_path / folder.name, ignore=ignored)
-    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "models").mkdir(parents=True)
     text = EXAMPLE.read_text()
     for where, code in re.findall(r"```python\n# (\S+)[^\n]*\n(.*?)```", text.replace(", in ", " in "), re.S):
         path = tmp_path / where

@@ -11,6 +11,7 @@ import pytest
 
 import restore_jax
 from tests.places import ROOT
+from tests.slow import SLOW
 
 PACKAGE = pathlib.Path(restore_jax.__file__).parent  # a wheel's, where the tests run from one
 HEAVY = ("jax", "tensorflow", "torch", "cv2", "flax", "skimage", "scipy", "PIL", "imageio")
@@ -143,3 +144,12 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_version_is_said_once():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == restore_jax.__version__
+
+
+def test_tests_lie_in_folders_that_mirror_the_package():
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    parts = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"data_prep", "tools"}
+    assert {path.relative_to(ROOT / "tests").parent.as_posix() for path in files} - {"."} <= parts
+    names = [path.stem for path in files]
+    assert len(set(names)) == len(names)
+    assert set(SLOW) <= set(names)
