@@ -102,6 +102,7 @@ def published() -> ml_collections.ConfigDict:
             "turn": False,
             "workers": 4,
             "cache_mb": 0,
+            "skip_bad": False,
         }
     )
     config.evaluation = ml_collections.ConfigDict({"every": 10_000, "panels": 4, "seed": 0})
@@ -111,6 +112,7 @@ def published() -> ml_collections.ConfigDict:
             "split": "val",
             "size": 0,
             "margin": config.data.get_ref("margin"),
+            "skip_bad": config.data.get_ref("skip_bad"),
             "batch_size": 2,
         }
     )

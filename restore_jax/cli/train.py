@@ -20,6 +20,7 @@ def add_arguments(parser) -> None:
     add("--data", nargs="+", metavar="FOLDER", help="train on folders of sharp photographs, or of blurred/ and sharp/")
     help = "with --data, evaluate on these folders (default: no evaluation)"
     add("--held-out", nargs="+", metavar="FOLDER", default=(), help=help)
+    add("--skip-bad", action="store_true", help="leave out files that are damaged, too small or of differing sizes")
     add("--distributed", action="store_true", help="be one of several processes, which the cluster describes")
     add("--coordinator", metavar="HOST:PORT", help="be one of several processes: address that process 0 listens on")
     add("--processes", type=int, metavar="N", help="number of processes, with --coordinator")
@@ -36,6 +37,8 @@ def run(args) -> int:
         settings = config.with_folders(settings, args.data, args.held_out)
     elif args.held_out:
         raise InputError("--held-out: goes with --data")
+    if args.skip_bad:
+        settings = config.skipping_bad(settings)
     processes = (args.coordinator, args.processes, args.process)
     if any(value is not None for value in processes) and None in processes:
         raise InputError("--coordinator, --processes and --process belong together")

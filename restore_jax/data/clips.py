@@ -2,25 +2,28 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
 from restore_jax import video
+from restore_jax.data import checking
 from restore_jax.data.built import built, records
-from restore_jax.data.transforms import halved
+from restore_jax.data.transforms import halved, halved_size
 from restore_jax.data.triple_camera import VIEWS, Options, least_side
 from restore_jax.errors import InputError
-from restore_jax.io.photos import FORMATS, from_float, read_photo, to_float
+from restore_jax.io.photos import FORMATS, from_float, read_header, read_photo, to_float
 
 MAX_SIDE = 2048  # larger photographs are halved until they fit
 FEATURES = {"lrs": "ultra_wide", "refs": "wide", "teles": "tele"}  # {view: feature of RealMCVSR}
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 
 
-def open_scenes(data) -> "Scenes":
+def open_scenes(data, say: Callable[[str], None] = print) -> "Scenes":
     """Open the source "triple_camera": the photographs and videos in data.folders.
 
-    Raises InputError for a folder that has neither, and for values of `data` that no camera has.
+    Raises InputError for a folder that has neither, for values of `data` that no camera has, and for files that cannot
+    be used, which are left out with data.skip_bad. say: takes a line on these, and on the progress.
     """
     check_views(data.views)
     if not data.size:
@@ -39,7 +42,7 @@ def open_scenes(data) -> "Scenes":
         if not usable:
             raise InputError(f"{folder}: holds neither photographs nor videos ({', '.join([*FORMATS, *VIDEOS])})")
         scenes += usable
-    return Scenes(scenes, data)
+    return Scenes(scenes, data, say)
 
 
 def check_views(views) -> None:
@@ -54,18 +57,31 @@ class Scenes:
     An example is {"scene": (h, w, 3) or (t, h, w, 3) uint8, "number": its index}.
     """
 
-    def __init__(self, files, data):
+    def __init__(self, files, data, say: Callable[[str], None] = print):
         self._data, self._examples = data, []
-        for path in files:
-            if path.suffix.lower() not in VIDEOS:
-                self._examples.append((path, None, 0))
-                continue
+        found = checking.look(files, self._check, say)
+        for path, clip in checking.without_bad(files, found, getattr(data, "skip_bad", False), say):
+            last = len(clip) - data.num_frames if clip else 0
+            self._examples += [(path, clip, start) for start in range(0, last + 1, data.num_frames)]
 
-            clip = video.probe(path)
-            starts = range(0, len(clip) - data.num_frames + 1, data.num_frames)
-            if not starts:
-                raise InputError(f"{path}: has {len(clip)} frames, fewer than data.num_frames={data.num_frames}")
-            self._examples += [(path, clip, start) for start in starts]
+    def _check(self, path):
+        """Return what a video says of itself, None for a photograph. Raises InputError if it cannot be filmed."""
+        if path.suffix.lower() not in VIDEOS:
+            header = read_header(path)
+            self._check_side(path, *halved_size(header.width, header.height, MAX_SIDE))
+            return None
+        clip = video.probe(path)
+        if len(clip) < self._data.num_frames:
+            raise InputError(f"{path}: has {len(clip)} frames, fewer than data.num_frames={self._data.num_frames}")
+        self._check_side(path, clip.width, clip.height)
+        return clip
+
+    def _check_side(self, path, width, height):
+        if min(height, width) < (least := least_side(self._data)):
+            raise InputError(
+                f"{path}: {width}x{height} is smaller than the {least} pixels a side that the sharpest of data.views "
+                f"needs for data.size={self._data.size}"
+            )
 
     def __len__(self):
         return len(self._examples)
@@ -77,12 +93,6 @@ class Scenes:
         else:
             frames = video.frames(clip, range(start, start + self._data.num_frames))
             scene = np.stack([frame if clip.bits == 8 else from_float(to_float(frame), np.uint8) for frame in frames])
-        height, width = scene.shape[-3:-1]
-        if min(height, width) < (least := least_side(self._data)):
-            raise InputError(
-                f"{path}: {width}x{height} is smaller than the {least} pixels a side that the sharpest of data.views "
-                f"needs for data.size={self._data.size}"
-            )
         return {"scene": scene, "number": np.int64(index)}
 
 

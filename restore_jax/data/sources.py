@@ -21,17 +21,18 @@ Sources, by the name in data.source:
 
 import pathlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from restore_jax.data import checking
 from restore_jax.data.built import built, records
 from restore_jax.data.clips import open_real_clips, open_scenes
 from restore_jax.data.dead_leaves import dead_leaves
-from restore_jax.data.transforms import cut_size, halved
+from restore_jax.data.transforms import cut_size, halved, halved_size
 from restore_jax.errors import InputError
-from restore_jax.io.finding import find_photos
-from restore_jax.io.photos import from_float, read_photo
+from restore_jax.io.finding import sorted_out
+from restore_jax.io.photos import Header, from_float, read_header, read_photo
 
 MAX_SIDE = 1024  # larger sharp photographs are halved until they fit: sharper, and they all stay in memory
 FOLDERS = {  # {view of a pair: names that its folder may have}
@@ -53,19 +54,22 @@ FEATURES = {  # {view: names that its feature may have in a dataset}
 }
 
 
-def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
+def open_source(data, say: Callable[[str], None] = print) -> Sequence[Mapping[str, np.ndarray]]:
     """Open the source that `data`, which is config.data or config.evaluation.data, describes.
+
+    The headers of all files in data.folders are checked: InputError names those that cannot be used. With data.skip_bad
+    they are left out instead, in a line that `say` takes, as it takes the progress of a check that lasts.
 
     Raises InputError if it cannot be opened. It reads data.source; data.folders for photos, pairs and triple_camera;
     data.name for tfds; data.split and data.directory for tfds and realmcvsr; data.views for all but photos;
     data.cache_mb, the megabytes of decoded pictures that are kept in memory.
     """
     openers = {
-        "photos": _photos,
-        "pairs": _pairs,
+        "photos": lambda data: _photos(data, say),
+        "pairs": lambda data: _pairs(data, say),
         "tfds": _tfds,
         "dead_leaves": lambda data: DrawnScenes() if "lrs" in data.views else DeadLeaves(_plain_views(data)),
-        "triple_camera": open_scenes,
+        "triple_camera": lambda data: open_scenes(data, say),
         "realmcvsr": open_real_clips,
     }
     if data.source not in openers:
@@ -79,12 +83,23 @@ def open_source(data) -> Sequence[Mapping[str, np.ndarray]]:
 class Files:
     """Examples from files: a list of {view: path}; `data` (see open_source) says what is cut from them.
 
-    max_side: reduce pictures to 8 bits and halve them until they fit. Without it they stay as they are, and all of a
-    view's pictures must have the same number of bits, 8 or 16.
+    say: see open_source. max_side: reduce pictures to 8 bits and halve them until they fit. Without it they stay as
+    they are, and all of a view's pictures must have the same number of bits, 8 or 16.
     """
 
-    def __init__(self, examples: Sequence[Mapping[str, pathlib.Path]], data, max_side: int | None = None):
-        self._examples, self._data, self._max_side = list(examples), data, max_side
+    def __init__(
+        self,
+        examples: Sequence[Mapping[str, pathlib.Path]],
+        data,
+        say: Callable[[str], None],
+        max_side: int | None = None,
+    ):
+        self._data, self._max_side = data, max_side
+        found = checking.look(examples, self._check, say)
+        if not max_side:
+            found = _of_one_depth(examples, found)
+        kept = checking.without_bad(examples, found, getattr(data, "skip_bad", False), say)
+        self._examples = [example for example, _ in kept]
         self._dtypes = {} if max_side else {view: _dtype(read_photo(path)) for view, path in self._examples[0].items()}
 
     def __len__(self):
@@ -95,6 +110,18 @@ class Files:
         views = {view: self._read(view, path) for view, path in paths.items()}
         check_views(views, next(iter(paths.values())), self._data)
         return views
+
+    def _check(self, paths):
+        """Return the headers of an example's files, or raise InputError for what they show to be wrong."""
+        headers = {view: read_header(path) for view, path in paths.items()}
+        sizes = {view: (header.width, header.height) for view, header in headers.items()}
+        if not all(header.upright for header in headers.values()):
+            sizes = {view: tuple(sorted(size)) for view, size in sizes.items()}  # which side is up is not known yet
+        if self._max_side:
+            sizes = {view: halved_size(*size, self._max_side) for view, size in sizes.items()}
+        of_size = {view: np.broadcast_to(np.uint8(0), (*size[::-1], 3)) for view, size in sizes.items()}
+        check_views(of_size, next(iter(paths.values())), self._data)
+        return headers
 
     def _read(self, view, path):
         photo = read_photo(path)
@@ -212,31 +239,56 @@ def view_folder(folder, view: str) -> pathlib.Path | None:
     return None
 
 
-def _photos(data):
+def _photos(data, say):
     view = _plain_views(data)[0]
-    return Files([{view: path} for path in find_photos(data.folders)], data, MAX_SIDE)
+    photos, left_out = sorted_out(data.folders)
+    for line in left_out:
+        say(line)
+    return Files([{view: path} for path in photos], data, say, MAX_SIDE)
 
 
-def _pairs(data):
+def _pairs(data, say):
     examples = []
     for folder in data.folders:
         views = {}
         for view in data.views:
             if (path := view_folder(folder, view)) is None:
                 raise InputError(f"{folder}: has no folder {' or '.join(FOLDERS[view])} for the {view} pictures")
-            views[view] = by_stem(path)
+            views[view] = by_stem(path, say)
         for stem, first in next(iter(views.values())).items():
             for view, paths in views.items():
                 if stem not in paths:
                     raise InputError(f"{first}: has no {view} picture beside it in {folder}")
             examples.append({view: paths[stem] for view, paths in views.items()})
-    return Files(examples, data)
+    return Files(examples, data, say)
 
 
-def by_stem(folder) -> dict[str, pathlib.Path]:
-    """Return {name without ending: path} of a folder's pictures; raises InputError if two have the same name."""
+def _of_one_depth(examples, found: Sequence[Mapping[str, Header] | InputError]) -> list:
+    """Return `found`, but an InputError for each example whose bits are not those of the first in the same view."""
+    first: dict[str, tuple[int, pathlib.Path]] = {}
+    judged = []
+    for paths, headers in zip(examples, found, strict=True):
+        wrong = None
+        for view, header in {} if isinstance(headers, InputError) else headers.items():
+            if header.bits is None:
+                continue
+            bits, path = first.setdefault(view, (header.bits, paths[view]))
+            if header.bits != bits:
+                wrong = InputError(f"{paths[view]}: is uint{header.bits}, but {path} is uint{bits}")
+        judged.append(wrong or headers)
+    return judged
+
+
+def by_stem(folder, say: Callable[[str], None] = lambda line: None) -> dict[str, pathlib.Path]:
+    """Return {name without ending: path} of a folder's pictures; raises InputError if two have the same name.
+
+    say: takes a line on the files that are no pictures.
+    """
     paths = {}
-    for path in find_photos([folder]):
+    photos, left_out = sorted_out([folder])
+    for line in left_out:
+        say(line)
+    for path in photos:
         if path.stem in paths:
             raise InputError(f"{path}: {paths[path.stem].name} has the same name but for its ending")
         paths[path.stem] = path

@@ -132,6 +132,13 @@ def halved(photo: np.ndarray, max_side: int) -> np.ndarray:
     return photo
 
 
+def halved_size(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """Return the (width, height) that `halved` gives a picture of this size."""
+    while max(width, height) > max_side:
+        width, height = width // 2, height // 2
+    return width, height
+
+
 def _resized(picture, size):
     if picture.shape[:2] == (size, size):
         return picture

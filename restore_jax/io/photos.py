@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,68 @@ def is_deep(path: str | os.PathLike) -> bool:
             head = fp.read(33)
             return head[12:16] == b"IHDR" and head[24] > 8
         return kind == "tiff" and tiff.read_header(fp).bits > 8
+
+
+class Header(NamedTuple):
+    """The facts that a file's header gives of its photograph.
+
+    width, height: pixels. upright: whether they are those of the upright picture; else they may be exchanged. bits: 8,
+    or 16 for all deeper samples; None where the header is not asked.
+    """
+
+    width: int
+    height: int
+    upright: bool
+    bits: int | None
+
+
+def read_header(path: str | os.PathLike) -> Header:
+    """Return what a photograph's header says, without decoding its pixels. InputError as for `read_photo`.
+
+    A file whose header is whole may still be damaged behind it. Threads may call it at once.
+    """
+    path = Path(path)
+    with _opened(path) as fp, _explained(path, "damaged or truncated"):
+        kind = _format_of(fp, path)
+        width, height = _size_by_reader(fp, kind)
+        upright, turn, bits = True, 1, 8
+        if kind in ("jpeg", "webp", "avif"):
+            image = pillow.open_lazily(fp, kind)
+            if kind != "jpeg" and image.is_animated:
+                raise ValueError("an animation, not a photograph")
+            turn = exif_block.orientation(pillow.metadata(image)["exif"])
+        elif kind == "png":
+            turn = png.look_through(fp)
+        elif kind == "tiff":
+            fp.seek(0)
+            turn = tiff.read_header(fp).orientation
+        elif kind == "raw":
+            upright, bits = False, 16
+        elif kind == "jxl":
+            upright, bits = False, None
+        else:
+            bits = None
+    if kind in ("png", "tiff"):
+        bits = 16 if is_deep(path) else 8
+    return Header(*((height, width) if turn > 4 else (width, height)), upright, bits)
+
+
+def _size_by_reader(fp: BinaryIO, kind: str) -> tuple[int, int]:
+    """Return (width, height) as a reader hands it to be checked, and stop it there, before it decodes."""
+
+    class Stop(Exception):
+        pass
+
+    size = []
+
+    def stop(width, height):
+        _check_size(width, height)
+        size.extend((width, height))
+        raise Stop
+
+    with contextlib.suppress(Stop):
+        _READERS[kind](fp, stop)
+    return tuple(size)
 
 
 def writable(kind: str) -> bool:

@@ -111,6 +111,14 @@ def with_folders(config, folders: Sequence[str], held_out: Sequence[str] = ()):
     return config
 
 
+def skipping_bad(config):
+    """Let a run leave out the files that cannot be used, where it would stop before its first step."""
+    with config.unlocked():
+        for data in (config.data, config.evaluation.data, *config.get("streams", {}).values()):
+            data.skip_bad = True
+    return config
+
+
 def _use_folders(config, data, folders):
     for folder in folders:
         if not pathlib.Path(folder).is_dir():

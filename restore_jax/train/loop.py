@@ -77,8 +77,9 @@ def _train(config, workdir):
                 f"data.batch_size={config.data.batch_size} does not divide over accumulate={config.accumulate} parts "
                 f"on {jax.device_count()} devices"
             )
-        streams = [(open_source(data), data) for data in (config.data, *config.get("streams", {}).values())]
-        evaluation_source = open_source(config.evaluation.data) if config.evaluation.every else None
+        tell = say if jax.process_index() == 0 else (lambda line: None)
+        streams = [(open_source(data, tell), data) for data in (config.data, *config.get("streams", {}).values())]
+        evaluation_source = open_source(config.evaluation.data, tell) if config.evaluation.every else None
         abstract = abstract_on(mesh, jax.eval_shape(fresh))
     here, processes = jax.process_index(), jax.process_count()
 

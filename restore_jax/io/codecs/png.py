@@ -77,6 +77,27 @@ def read_header(head: bytes) -> tuple[int, int, int, int, bool]:
     return width, height, bits, _CHANNELS[colour], bool(interlace)
 
 
+def look_through(fp: BinaryIO) -> int:
+    """Return the orientation by the chunks of a file, whose pixels are passed over.
+
+    ValueError for an animation, and where the file ends within a chunk of pixels.
+    """
+    end, at, block = fp.seek(0, io.SEEK_END), len(SIGNATURE), None
+    while at + 8 <= end:
+        fp.seek(at)
+        length, name = struct.unpack(">I4s", fp.read(8))
+        at += 12 + length
+        if name == b"acTL":
+            raise ValueError("an animation, not a photograph")
+        if name == b"IDAT" and at > end:
+            raise ValueError("truncated: it ends before its last pixel")
+        if name == b"eXIf" and at <= end:
+            block = fp.read(length)
+        if name == b"IEND":
+            break
+    return exif_block.orientation(block)
+
+
 def read_chunks(data: bytes) -> tuple[list[tuple[bytes, memoryview]], list[bytes]]:
     """Return all chunks up to IEND, and the names of those left out for a wrong checksum, which pixels do not need.
 
