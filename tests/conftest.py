@@ -1,5 +1,6 @@
 """Strictness for every test: shapes are checked, promotion of dtypes and ranks raises, --no-skips is there."""
 
+import importlib
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -15,8 +16,14 @@ if (compiled := cache_folder("tests")) is not None:
 
 from jaxtyping import install_import_hook
 
-with install_import_hook("restore_jax.ops", "beartype.beartype"):
-    import restore_jax.ops  # noqa: F401
+import restore_jax.ops
+from tests.unchecked import UNCHECKED
+
+with install_import_hook(
+    [f"restore_jax.ops.{name}" for name in {*dir(restore_jax.ops)} - UNCHECKED], "beartype.beartype"
+):
+    for name in dir(restore_jax.ops):  # ops imports its modules on first use, when the hook is gone
+        importlib.import_module(f"restore_jax.ops.{name}")
 
 import jax
 import pytest

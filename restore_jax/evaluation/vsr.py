@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
 from restore_jax import metrics, video
@@ -132,7 +133,7 @@ def references_of(engine: Engine, moment: Moment):
 def _wide(engine, moment):
     """Return the wide camera's frame, as fine as the output for networks that take single frames."""
     frame, zoom = to_float(_cut(moment.wide, engine.multiple)), int(engine.matched_scale) // WIDE
-    return np.clip(np.asarray(upsample_bicubic(frame[None], zoom)[0]), 0, 1) if zoom > 1 else frame
+    return np.clip(np.asarray(upsample_bicubic(jnp.asarray(frame[None]), zoom)[0]), 0, 1) if zoom > 1 else frame
 
 
 def _tele(engine, moment):

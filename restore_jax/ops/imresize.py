@@ -5,6 +5,7 @@ It makes RealMCVSR's LRx2 and LRx4 (dissertation 5.4) and the inputs of most ben
 
 import functools
 import math
+from fractions import Fraction
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ _SUPPORT = 4.0  # samples: the width of the cubic kernel
 
 
 def imresize(
-    x: Shaped[np.ndarray, "*b h w c"] | Shaped[Array, "*b h w c"], scale: float
+    x: Shaped[np.ndarray, "*b h w c"] | Shaped[Array, "*b h w c"], scale: float | int | Fraction
 ) -> Shaped[np.ndarray, "*b h1 w1 c"] | Shaped[Array, "*b h1 w1 c"]:
     """Multiply both sides by `scale`, rounded up; a NumPy array gives a NumPy array, a JAX array a JAX array.
 

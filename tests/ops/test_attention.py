@@ -33,7 +33,9 @@ def test_attend_is_softmax_times_values(rng, memory, block):
 def test_large_scores_do_not_overflow(memory):
     queries = np.full((3, 5), 400, np.float32)
     best = np.argmax(queries[0] @ memory[0])
-    np.testing.assert_allclose(attend(jnp.asarray(queries), *memory), np.tile(memory[1][best], (3, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        attend(*map(jnp.asarray, (queries, *memory))), np.tile(memory[1][best], (3, 1)), atol=1e-5
+    )
 
 
 def test_blocks_give_the_same_gradient(rng, memory):
@@ -76,4 +78,5 @@ def test_convolved_is_the_convolution_of_what_attend_gives(rng, memory, side):
     expected = np.stack(
         [sum(correlate(found[..., c], kernel[..., c, d], "same") for c in range(6)) for d in range(2)], -1
     )
-    np.testing.assert_allclose(attend_convolved(queries, *memory, kernel)[0], expected, atol=2e-5)
+    result = attend_convolved(*map(jnp.asarray, (queries, *memory, kernel)))
+    np.testing.assert_allclose(result[0], expected, atol=2e-5)
