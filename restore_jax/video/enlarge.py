@@ -6,6 +6,7 @@ frame, and writes segments, so that a stopped job goes on where it was when it i
 
 import dataclasses
 import hashlib
+import math
 import os
 import pathlib
 import time
@@ -310,9 +311,9 @@ def _frame_range(options: Options, wide: video.Clip) -> tuple[int, int]:
     """Return the number of the first frame, and of the one after the last."""
     if not 0 <= options.start < wide.duration:
         raise InputError(f"--start {options.start:g}: {options.wide} lasts {wide.duration:.2f} s")
+    end = wide.duration if options.end is None else options.end
     first, stop = wide.frames_between(options.start, options.end)
-    if stop <= first:
-        end = wide.duration if options.end is None else options.end
+    if stop <= first or math.isnan(end):
         raise InputError(f"--end {end:g}: leaves no frame after --start {options.start:g}")
     return first, stop
 
