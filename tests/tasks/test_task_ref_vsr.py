@@ -206,7 +206,9 @@ def test_published_flow_and_vgg_weights_are_where_training_starts(monkeypatch):
     monkeypatch.setattr(task, "load_into", lambda path, network, options: {"params": loaded[network]})
     monkeypatch.setattr(task, "load_for", lambda input, path: loaded["vgg19"] if input == "imagenet" else None)
     monkeypatch.setattr(jax, "jit", lambda function: function)
-    monkeypatch.setattr(type(model), "init", lambda self, key, *inputs: {"params": jax.tree.map(jnp.zeros_like, known)})
+    monkeypatch.setattr(
+        type(model), "init", lambda self, key, **inputs: {"params": jax.tree.map(jnp.zeros_like, known)}
+    )
     params = flatten(task.initial_params(model, jax.random.key(0), config)["params"])
     given = {name for name, value in params.items() if np.all(value == 2)}
     assert given == {name for name in params if name.startswith("reference_flow/") or "matcher/vgg/" in name}
