@@ -246,7 +246,7 @@ def test_one_line_without_gradio(capsys, monkeypatch):
 def test_help_states_the_limits(capsys):
     assert cli.main(["app", "--help"]) == 0
     said = capsys.readouterr().out
-    for limit in ("(34)", "(20)", "(15)", "(16)", "256 MB", "4 GB", "of memory"):
+    for limit in ("default: 34)", "default: 20)", "default: 15)", "default: 16)", "256 MB", "4 GB", "of memory"):
         assert limit in said
     assert (gate.MAX_UPLOAD, gate.MAX_KEPT) == (256 * 10**6, 4 * 10**9)
     assert jobs.Limits() == jobs.Limits(34, 20, 15)
