@@ -11,11 +11,14 @@ from scipy.ndimage import gaussian_filter
 from restore_jax import cli, deblurring, restore, weights
 from restore_jax.deblurring import deblur, deblurred, trusted_share
 from restore_jax.errors import InputError
+from restore_jax.models.interface import Interface
 from tests.random_weights import restorer
 
 
 class Darker(nn.Module):
     """Answers every photograph .2 darker."""
+
+    interface = Interface("Darker", ())
 
     def __call__(self, x):
         return {"image": x - 0.2}
