@@ -11,7 +11,7 @@ TINY = {
     "train_ifan": (
         {
             "STEPS": 4,
-            "OVERRIDES": ["--config.data.batch_size=2", "--config.data.size=32", "--config.render.num_layers=6"],
+            "OVERRIDES": ["--config.data.batch_size=2", "--config.data.size=32", "--config.camera.num_layers=4"],
             "WORKDIR": "{run}",
         },
         ("wrote {run}/final.safetensors", " dB -> "),
